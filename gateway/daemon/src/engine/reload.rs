@@ -1,0 +1,105 @@
+//! Taking a changed configuration over: all of it or nothing.
+
+use super::{Engine, Knowledge, restore};
+use crate::config::{Config, ConfigError, Rules};
+use cordon_core::event::{Code, Event};
+use cordon_core::time::Now;
+use cordon_mqtt::Credentials;
+use std::sync::Arc;
+
+/// Why a changed configuration was not taken over. The one before it stays in force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReloadError {
+    /// It has mistakes.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// It changes what only a restart can change.
+    #[error("{0} cannot change while the gateway runs; restart it, or undo the change")]
+    NeedsRestart(&'static str),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] cordon_mqtt::TlsError),
+    /// The system's random source failed.
+    #[error("the passwords cannot be taken over: {0}")]
+    Random(getrandom::Error),
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Reads the configuration anew and takes over what changed: things, passwords, policies, profiles, baselines and
+    /// certificates. Returns what was read, in words.
+    pub(crate) async fn reload(&self, by: &str, reason: &str) -> Result<(Config, Vec<String>), ReloadError> {
+        let now = (self.clock)();
+        let mut knowledge = self.lock().await;
+        let result = knowledge.reload(now).await;
+        let event = match &result {
+            Ok((_, parts)) => Event::new(Code::GatewayReloaded, now).reason(reason).detail("parts", parts.join(", ")),
+            Err(error) => Event::new(Code::GatewayReloadRefused, now).reason(error.to_string()),
+        };
+        knowledge.record_durably(event.principal(by)).await;
+        result
+    }
+}
+
+// === impl Knowledge ===
+
+impl Knowledge {
+    async fn reload(&mut self, now: Now) -> Result<(Config, Vec<String>), ReloadError> {
+        let mut config = Config::load(&self.config.file)?;
+        let rules = Rules::load(&config)?;
+        if let Some(part) = fixed_part_changed(&self.config, &config) {
+            return Err(ReloadError::NeedsRestart(part));
+        }
+        // Ports given on the command line stay.
+        config.listeners.clone_from(&self.config.listeners);
+        config.control.clone_from(&self.config.control);
+        config.metrics.clone_from(&self.config.metrics);
+        let credentials = Arc::new(Credentials::new(rules.passwords).map_err(ReloadError::Random)?);
+        if let Some(broker) = self.broker() {
+            broker.reload_tls()?;
+            broker.set_credentials(credentials);
+        }
+        let parts = vec![
+            format!("{} things", rules.registry.things.len()),
+            format!("{} policies", rules.policies.len()),
+            format!("{} profiles", rules.profiles.len()),
+            format!("{} baselines", rules.baselines.len()),
+            "certificates".to_owned(),
+        ];
+        self.registry = Arc::new(restore::registry(rules.registry, &self.stores, now));
+        self.policies = Arc::new(rules.policies);
+        self.orders.configure(restore::limits(&config), config.gateway.break_glass.clone());
+        self.detector.set_profiles(rules.profiles);
+        self.detector.fleet_changed();
+        let registry = self.registry.clone();
+        let steps = self.remediation.set_baselines(rules.baselines, &registry, now);
+        self.config = config.clone();
+        self.enforce().await;
+        self.carry_out(steps, now).await;
+        self.assess_all(now).await;
+        self.raise_violations(now).await;
+        Ok((config, parts))
+    }
+}
+
+/// The part of the configuration that differs and that only a restart can change.
+fn fixed_part_changed(old: &Config, new: &Config) -> Option<&'static str> {
+    let listeners = |config: &Config| {
+        let parts = |l: &cordon_mqtt::ListenerConfig| (l.name.clone(), l.tls.clone(), l.auth, l.policies.clone());
+        config.listeners.iter().map(parts).collect::<Vec<_>>()
+    };
+    [
+        ("[gateway] name", old.gateway.name != new.gateway.name),
+        ("[gateway] data_dir", old.gateway.data_dir != new.gateway.data_dir),
+        ("[[listener]]", listeners(old) != listeners(new)),
+        ("[limits]", old.limits != new.limits),
+        ("[login]", old.login != new.login),
+        ("[journal]", old.journal != new.journal),
+        ("[outbox]", old.outbox != new.outbox),
+        ("[uplink]", old.uplink != new.uplink),
+        ("[log]", old.log != new.log),
+    ]
+    .into_iter()
+    .find_map(|(part, changed)| changed.then_some(part))
+}

@@ -1,0 +1,268 @@
+//! The front door as a whole: starting it, changing its rules, asking it, stopping it.
+
+use crate::auth::Credentials;
+use crate::config::{Limits, ListenerConfig};
+use crate::fabric;
+use crate::listener::{self, Listener};
+use crate::meters::Meters;
+use crate::shared::{Clock, SessionInfo, Shared, Sink};
+use crate::tls::{self, TlsError};
+use crate::worker::{self, Command};
+use bytes::Bytes;
+use cordon_core::detect::LoginGuard;
+use cordon_core::judge::{Permit, Rulebook};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Commands that may wait for one worker.
+const COMMANDS: usize = 4096;
+
+/// Why the front door cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// A listener's TLS files cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened on.
+    #[error("listener `{listener}` cannot listen on {address}: {error}; free the port or change `bind`")]
+    Bind {
+        /// The listener.
+        listener: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The router or a worker thread could not be started.
+    #[error("the message router could not be started")]
+    Fabric,
+}
+
+/// What the front door is built from.
+pub struct Parts {
+    /// What sessions may use.
+    pub limits: Limits,
+    /// The clocks.
+    pub clock: Clock,
+    /// Where it tells what it saw.
+    pub sink: Arc<dyn Sink>,
+    /// Who is refused for a while after failed logins.
+    pub guard: Arc<Mutex<LoginGuard>>,
+    /// The fleet's passwords.
+    pub credentials: Arc<Credentials>,
+    /// The rules in force from the first packet on.
+    pub rulebook: Arc<Rulebook>,
+}
+
+/// What an enforced rulebook did at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enforced {
+    /// Connections it ended.
+    pub ended: usize,
+}
+
+/// The running front door.
+pub struct Broker {
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    listeners: Vec<Arc<Listener>>,
+    accepting: Vec<JoinHandle<()>>,
+    threads: Vec<thread::JoinHandle<()>>,
+    failed: mpsc::Receiver<usize>,
+}
+
+/// The workers' command queues.
+#[derive(Clone)]
+pub(crate) struct Lanes(Arc<[mpsc::Sender<Command>]>);
+
+// === impl Lanes ===
+
+impl Lanes {
+    /// The worker that holds a client's session.
+    pub(crate) fn of(&self, client_id: &str) -> &mpsc::Sender<Command> {
+        let mut hasher = DefaultHasher::new();
+        client_id.hash(&mut hasher);
+        let lane = usize::try_from(hasher.finish() % self.0.len() as u64).unwrap_or(0);
+        &self.0[lane]
+    }
+
+    async fn ask_all<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
+        let mut answers = Vec::with_capacity(self.0.len());
+        for lane in self.0.iter() {
+            let (tx, rx) = oneshot::channel();
+            if lane.send(command(tx)).await.is_ok() {
+                answers.push(rx);
+            }
+        }
+        let mut told = Vec::with_capacity(answers.len());
+        for answer in answers {
+            told.extend(answer.await.ok());
+        }
+        told
+    }
+}
+
+// === impl Broker ===
+
+impl Broker {
+    /// Starts the router and the workers. No listener is open yet: the rules are in force before the first client.
+    ///
+    /// # Errors
+    /// [`BrokerError::Fabric`] when threads cannot be started.
+    pub fn start(parts: Parts) -> Result<Self, BrokerError> {
+        let workers = parts.limits.workers.max(1);
+        let (flow, ends) = fabric::start(workers).map_err(|_| BrokerError::Fabric)?;
+        let shared = Arc::new(Shared::new(
+            parts.limits,
+            parts.clock,
+            parts.sink,
+            flow,
+            Arc::new(Meters::default()),
+            parts.guard,
+            parts.credentials,
+            parts.rulebook,
+        ));
+        let (failure, failed) = mpsc::channel(workers);
+        let (mut lanes, mut threads) = (Vec::new(), Vec::new());
+        for (index, ends) in ends.into_iter().enumerate() {
+            let (tx, rx) = mpsc::channel(COMMANDS);
+            lanes.push(tx);
+            let (shared, failure) = (shared.clone(), failure.clone());
+            let run = move || {
+                let end =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker::run(index, shared, ends, rx)));
+                if !matches!(end, Ok(Ok(()))) {
+                    failure.try_send(index).ok();
+                }
+            };
+            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(run);
+            threads.push(thread.map_err(|_| BrokerError::Fabric)?);
+        }
+        Ok(Self { shared, lanes: Lanes(lanes.into()), listeners: Vec::new(), accepting: Vec::new(), threads, failed })
+    }
+
+    /// Opens the listeners. Either all open or none. Returns the bound addresses in the given order.
+    ///
+    /// # Errors
+    /// [`BrokerError::Tls`] and [`BrokerError::Bind`], naming the listener.
+    pub async fn listen(&mut self, configs: Vec<ListenerConfig>) -> Result<Vec<SocketAddr>, BrokerError> {
+        let mut open = Vec::with_capacity(configs.len());
+        for config in configs {
+            let failed = |error| BrokerError::Bind { listener: config.name.clone(), address: config.bind, error };
+            let socket = TcpListener::bind(config.bind).await.map_err(failed)?;
+            open.push((socket, Arc::new(Listener::new(config)?)));
+        }
+        let mut addresses = Vec::with_capacity(open.len());
+        for (socket, listener) in open {
+            addresses.push(socket.local_addr().unwrap_or(listener.config().bind));
+            self.listeners.push(listener.clone());
+            let accept = listener::accept(socket, listener, self.shared.clone(), self.lanes.clone());
+            self.accepting.push(tokio::spawn(accept));
+        }
+        Ok(addresses)
+    }
+
+    /// A handle for everything but listening and stopping.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { shared: self.shared.clone(), lanes: self.lanes.clone(), listeners: self.listeners.clone() }
+    }
+
+    /// Waits until a worker or the router fails. The process should then end, to be started afresh.
+    pub async fn failed(&mut self) {
+        match self.failed.recv().await {
+            Some(worker) => tracing::error!(worker, "A worker failed."),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops accepting, ends every connection in order, and waits for the workers, but no longer than `deadline`.
+    pub async fn stop(self, deadline: Duration) {
+        for task in &self.accepting {
+            task.abort();
+        }
+        let stopped = async {
+            self.lanes.ask_all(Command::Stop).await;
+            let threads = self.threads;
+            let joined =
+                tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+            joined.await.ok();
+        };
+        if tokio::time::timeout(deadline, stopped).await.is_err() {
+            tracing::warn!("The workers did not stop in time.");
+        }
+    }
+}
+
+/// A shared handle to the running front door.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    listeners: Vec<Arc<Listener>>,
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// Puts a rulebook in force and returns once every worker has confirmed it: from then on no packet passes that it
+    /// does not permit.
+    pub async fn enforce(&self, rulebook: Arc<Rulebook>) -> Enforced {
+        self.shared.set_rulebook(rulebook);
+        Enforced { ended: self.lanes.ask_all(Command::Enforce).await.into_iter().sum() }
+    }
+
+    /// Publishes a message of the gateway itself, at QoS 1.
+    pub async fn publish(&self, topic: String, payload: Bytes, permit: Permit) {
+        self.lanes.0[0].send(Command::Publish { topic, payload, permit }).await.ok();
+    }
+
+    /// Ends a client's connection; it may come back. Returns whether there was one.
+    pub async fn disconnect(&self, client_id: &str, reason: &str) -> bool {
+        let (answer, told) = oneshot::channel();
+        let command = Command::Kick { client_id: client_id.to_owned(), reason: reason.to_owned(), answer };
+        self.lanes.of(client_id).send(command).await.is_ok() && told.await.unwrap_or(false)
+    }
+
+    /// All sessions, by client id.
+    pub async fn sessions(&self) -> Vec<SessionInfo> {
+        let mut sessions: Vec<_> = self.lanes.ask_all(Command::Sessions).await.into_iter().flatten().collect();
+        sessions.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        sessions
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn meters(&self) -> Arc<Meters> {
+        self.shared.meters.clone()
+    }
+
+    /// Takes over changed passwords for the next CONNECT.
+    pub fn set_credentials(&self, credentials: Arc<Credentials>) {
+        self.shared.credentials.store(credentials);
+    }
+
+    /// Reads the TLS files of every listener anew, for the next handshake. Either all are taken over or none.
+    ///
+    /// # Errors
+    /// [`TlsError`] naming the file or listener; the configurations before it stay in force.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        let mut fresh = Vec::new();
+        for listener in &self.listeners {
+            if let Some(files) = &listener.config().tls {
+                fresh.push((listener, tls::server_config(listener.config(), files)?));
+            }
+        }
+        for (listener, config) in fresh {
+            listener.tls.store(Some(config));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! What a listener and the broker are told at start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a listener learns who a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// By the TLS client certificate.
+    Certificate,
+    /// By user name and password.
+    Password,
+    /// Not at all: the client is the thing named by its client id, under the policies named for the listener.
+    Anonymous,
+}
+
+/// The PEM files of a TLS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// The server's private key.
+    pub key: PathBuf,
+    /// The authorities whose client certificates are accepted.
+    pub client_ca: Option<PathBuf>,
+    /// Revocation lists for those authorities.
+    pub crl: Option<PathBuf>,
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// The name that events and messages give it.
+    pub name: String,
+    /// The address to listen on.
+    pub bind: SocketAddr,
+    /// The TLS files; plain TCP without.
+    pub tls: Option<TlsFiles>,
+    /// How clients are identified.
+    pub auth: Auth,
+    /// The policies an anonymous client is under.
+    pub policies: Vec<String>,
+    /// Connected clients at once; one more is refused.
+    pub max_connections: usize,
+    /// Connections that have not finished CONNECT, at once.
+    pub max_pending: usize,
+    /// Connections that have not finished CONNECT, at once and from one address.
+    pub max_pending_per_address: usize,
+    /// How long a client may take from accept to a complete CONNECT.
+    pub connect_timeout: Duration,
+}
+
+/// What one session and the whole broker may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest packet accepted, in bytes, fixed header included.
+    pub max_packet_size: u32,
+    /// Unacknowledged QoS 1 and 2 messages in flight to one client.
+    pub max_inflight: u16,
+    /// Messages queued for one session.
+    pub max_queued_messages: usize,
+    /// Bytes queued for one session.
+    pub max_queued_bytes: usize,
+    /// Subscriptions of one session.
+    pub max_subscriptions: usize,
+    /// Sessions held for disconnected clients, in total.
+    pub max_sessions: usize,
+    /// How long a session may outlive its connection.
+    pub max_session_expiry: Duration,
+    /// Retained messages in total.
+    pub max_retained: usize,
+    /// Topic aliases a client may set up (MQTT 5).
+    pub max_topic_alias: u16,
+    /// Bytes waiting to be written to one client before QoS 0 messages for it are dropped.
+    pub max_unsent_bytes: usize,
+    /// Worker threads that hold sessions.
+    pub workers: usize,
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_packet_size: 256 * 1024,
+            max_inflight: 100,
+            max_queued_messages: 1000,
+            max_queued_bytes: 1024 * 1024,
+            max_subscriptions: 200,
+            max_sessions: 20_000,
+            max_session_expiry: Duration::from_secs(7 * 24 * 3600),
+            max_retained: 50_000,
+            max_topic_alias: 16,
+            max_unsent_bytes: 1024 * 1024,
+            workers: 1,
+        }
+    }
+}

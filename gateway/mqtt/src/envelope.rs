@@ -1,0 +1,184 @@
+//! What travels through the fabric: a message with everything its deliverers need, in one allocation.
+//!
+//! The router behind the fabric only takes QoS 0 publishes of opaque bytes. The envelope carries the original QoS, the
+//! retain flag, the publisher, the epoch under which the publish was permitted, the MQTT 5 properties and the body; the
+//! receiving side slices it without copying.
+
+use crate::codec::QoS;
+use bytes::{BufMut, Bytes, BytesMut};
+use cordon_core::judge::Permit;
+use cordon_core::time::Mono;
+use std::ops::Range;
+
+const HEAD: usize = 1 + 8 + 8 + 8 + 2 + 2 + 4;
+const RETAIN: u8 = 0b100;
+
+/// What a publisher says about one message, before it is sealed.
+pub(crate) struct Letter<'a> {
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    /// The session that published, for `no local`; 0 is the gateway.
+    pub(crate) publisher: u64,
+    /// The thing that published; empty for the gateway.
+    pub(crate) thing: &'a str,
+    /// The rulebook's epoch when the publish was permitted.
+    pub(crate) epoch: u64,
+    /// When the message expires (MQTT 5, 3.3.2.3.3).
+    pub(crate) expires: Option<Mono>,
+    pub(crate) topic: &'a str,
+    /// The properties to forward unaltered, encoded.
+    pub(crate) properties: &'a [u8],
+    pub(crate) payload: &'a [u8],
+}
+
+/// A message on its way, in the fabric, in a queue or retained. Cloning shares the bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Envelope {
+    bytes: Bytes,
+    thing_end: usize,
+    topic_end: usize,
+    properties_end: usize,
+}
+
+// === impl Envelope ===
+
+impl Envelope {
+    /// Seals a letter. The permit proves that its publisher was judged.
+    pub(crate) fn seal(letter: &Letter<'_>, _permit: Permit) -> Self {
+        let (thing, topic) = (letter.thing.as_bytes(), letter.topic.as_bytes());
+        let mut out =
+            BytesMut::with_capacity(HEAD + thing.len() + topic.len() + letter.properties.len() + letter.payload.len());
+        out.put_u8(letter.qos as u8 | if letter.retain { RETAIN } else { 0 });
+        out.put_u64(letter.publisher);
+        out.put_u64(letter.epoch);
+        out.put_u64(letter.expires.map_or(u64::MAX, |at| at.0));
+        out.put_u16(u16::try_from(thing.len()).unwrap_or(0));
+        out.put_u16(u16::try_from(topic.len()).unwrap_or(0));
+        out.put_u32(u32::try_from(letter.properties.len()).unwrap_or(0));
+        out.extend_from_slice(thing);
+        out.extend_from_slice(topic);
+        out.extend_from_slice(letter.properties);
+        out.extend_from_slice(letter.payload);
+        let thing_end = HEAD + thing.len();
+        let topic_end = thing_end + topic.len();
+        Self { bytes: out.freeze(), thing_end, topic_end, properties_end: topic_end + letter.properties.len() }
+    }
+
+    /// Opens what came out of the fabric. `None` if the bytes are no envelope.
+    pub(crate) fn open(bytes: Bytes) -> Option<Self> {
+        let number = |range: Range<usize>| {
+            bytes.get(range).map(|part| part.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte)))
+        };
+        let thing_end = HEAD + number(25..27)?;
+        let topic_end = thing_end + number(27..29)?;
+        let properties_end = topic_end + number(29..33)?;
+        let whole = bytes.len() >= properties_end && std::str::from_utf8(&bytes[thing_end..topic_end]).is_ok();
+        whole.then_some(Self { bytes, thing_end, topic_end, properties_end })
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub(crate) fn qos(&self) -> QoS {
+        match self.bytes[0] & 0b11 {
+            0 => QoS::AtMostOnce,
+            1 => QoS::AtLeastOnce,
+            _ => QoS::ExactlyOnce,
+        }
+    }
+
+    pub(crate) fn retain(&self) -> bool {
+        self.bytes[0] & RETAIN != 0
+    }
+
+    pub(crate) fn publisher(&self) -> u64 {
+        self.long(1)
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.long(9)
+    }
+
+    pub(crate) fn expires(&self) -> Option<Mono> {
+        Some(self.long(17)).filter(|at| *at != u64::MAX).map(Mono)
+    }
+
+    pub(crate) fn thing(&self) -> &str {
+        std::str::from_utf8(&self.bytes[HEAD..self.thing_end]).unwrap_or_default()
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        std::str::from_utf8(&self.bytes[self.thing_end..self.topic_end]).unwrap_or_default()
+    }
+
+    pub(crate) fn properties(&self) -> &[u8] {
+        &self.bytes[self.topic_end..self.properties_end]
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes[self.properties_end..]
+    }
+
+    /// The size that queues and limits count, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn long(&self, at: usize) -> u64 {
+        self.bytes[at..at + 8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cordon_core::judge;
+    use cordon_core::policy::Action;
+
+    #[test]
+    fn an_envelope_opens_as_it_was_sealed() {
+        let permit = judge::judge_gateway(Action::Publish, "a/b");
+        let letter = Letter {
+            qos: QoS::ExactlyOnce,
+            retain: true,
+            publisher: 7,
+            thing: "press-01",
+            epoch: 3,
+            expires: Some(Mono(99)),
+            topic: "ü/b",
+            properties: &[1, 2, 3],
+            payload: b"body",
+        };
+        let sealed = Envelope::seal(&letter, permit);
+        let opened = Envelope::open(sealed.bytes().clone());
+        let opened = opened.as_ref();
+        assert_eq!(opened.map(Envelope::topic), Some("ü/b"));
+        assert_eq!(opened.map(Envelope::thing), Some("press-01"));
+        assert_eq!(opened.map(Envelope::payload), Some(&b"body"[..]));
+        assert_eq!(opened.map(Envelope::properties), Some(&[1, 2, 3][..]));
+        assert_eq!(opened.map(Envelope::qos), Some(QoS::ExactlyOnce));
+        assert_eq!(opened.map(|e| (e.retain(), e.publisher(), e.epoch())), Some((true, 7, 3)));
+        assert_eq!(opened.and_then(Envelope::expires), Some(Mono(99)));
+    }
+
+    #[test]
+    fn truncated_bytes_are_no_envelope() {
+        let permit = judge::judge_gateway(Action::Publish, "a");
+        let letter = Letter {
+            qos: QoS::AtMostOnce,
+            retain: false,
+            publisher: 0,
+            thing: "",
+            epoch: 0,
+            expires: None,
+            topic: "abc",
+            properties: &[],
+            payload: &[],
+        };
+        let whole = Envelope::seal(&letter, permit).bytes().clone();
+        for end in 0..whole.len() {
+            assert!(Envelope::open(whole.slice(..end)).is_none(), "{end}");
+        }
+    }
+}

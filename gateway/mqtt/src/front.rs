@@ -1,0 +1,326 @@
+//! From accept to CONNECT: TLS handshake, the first packet, and who the client is. Then the client goes to its worker.
+//!
+//! Each connection does this in its own task, under one deadline. Whatever goes wrong is answered as far as the protocol
+//! allows, and is one event with the peer's address.
+
+use crate::auth::{self, Identity, PasswordError};
+use crate::broker::Lanes;
+use crate::codec::encode::{self, ConnackProperties};
+use crate::codec::{self, Connect, ReasonCode, Version, Violation};
+use crate::config::Auth;
+use crate::listener::{Listener, Pending};
+use crate::session::{ConnectedAs, Origin};
+use crate::shared::{Shared, lock};
+use crate::stream::{Got, SCRATCH, Stream};
+use crate::tls;
+use crate::worker::{Admission, Command};
+use bytes::{Buf, BytesMut};
+use cordon_core::event::{Code, Event};
+use cordon_core::policy::{Action, Principal};
+use rustls::ServerConnection;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// The longest a client may go on sending after it was refused.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
+/// What a user name or client id may show of itself in an event.
+const SHOWN: usize = 128;
+
+/// Why a connection did not become a client.
+enum Refused {
+    /// The connection ended, or was never more than a probe: nothing to tell.
+    Silently,
+    /// TLS failed.
+    Tls(rustls::Error),
+    /// The first packet was not an acceptable CONNECT.
+    Packet(Option<Version>, Violation),
+    /// The client was understood and is not accepted.
+    Client { version: Version, code: ReasonCode, event: Box<Event> },
+}
+
+/// Serves a new connection until it is a client or refused.
+pub(crate) async fn greet(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    listener: Arc<Listener>,
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    pending: Pending,
+) {
+    let Some(mut stream) = open(tcp, &listener) else { return };
+    let mut buffer = BytesMut::new();
+    let meeting = meet(&mut stream, &mut buffer, peer, &listener, &shared);
+    let met = tokio::time::timeout(listener.connect_timeout, meeting).await;
+    drop(pending);
+    match met {
+        Ok(Ok((connect, identity))) => {
+            let (persistent, will) = (connect.session_expiry > 0, connect.will.is_some());
+            let Some(place) = listener.place() else {
+                let event = event(&shared, &listener, peer, Code::LimitReached).client_id(connect.client_id.as_str());
+                let event =
+                    event.rule("listener.max_connections").reason("the listener serves as many clients as it may");
+                refuse(&shared, stream, Some(connect.version), ReasonCode::ServerBusy, event).await;
+                return;
+            };
+            let origin = Origin {
+                listener: listener.name.clone(),
+                policies: if listener.auth == Auth::Anonymous { listener.policies.clone() } else { Arc::from([]) },
+                peer,
+                version: connect.version,
+                since: shared.now(),
+                persistent,
+                will,
+            };
+            let lane = lanes.of(&connect.client_id);
+            let Ok(stream) = stream.detach() else { return };
+            let admission = Admission { stream, connect, identity, origin, leftover: buffer, place };
+            lane.send(Command::Admit(Box::new(admission))).await.ok();
+        }
+        Ok(Err(refused)) => turn_away(&shared, &listener, peer, stream, refused).await,
+        Err(_) => {
+            let event = event(&shared, &listener, peer, Code::ProtocolTimeout).rule("listener.connect_timeout");
+            let event = event.reason(format!("no complete CONNECT within {:?}", listener.connect_timeout));
+            refuse(&shared, stream, None, ReasonCode::UnspecifiedError, event).await;
+        }
+    }
+}
+
+/// Records that a connection found no place in the line.
+pub(crate) fn refuse_crowd(shared: &Shared, listener: &Listener, peer: SocketAddr) {
+    let event = event(shared, listener, peer, Code::LimitReached).rule("listener.max_pending");
+    note(shared, event.reason("too many connections have not finished CONNECT"));
+}
+
+fn open(tcp: TcpStream, listener: &Listener) -> Option<Stream> {
+    match listener.tls.load_full() {
+        None => Some(Stream::new(tcp, None)),
+        Some(config) => Some(Stream::new(tcp, Some(ServerConnection::new(config).ok()?))),
+    }
+}
+
+async fn meet(
+    stream: &mut Stream,
+    buffer: &mut BytesMut,
+    peer: SocketAddr,
+    listener: &Listener,
+    shared: &Shared,
+) -> Result<(ConnectedAs, Identity), Refused> {
+    let length = first_packet(stream, buffer, shared.limits.max_packet_size).await?;
+    let (connected, identity) = {
+        let connect = codec::decode_connect(&buffer[..length])
+            .map_err(|refused| Refused::Packet(refused.answer, refused.violation))?;
+        let identity = identify(stream, &connect, peer, listener, shared).await?;
+        (ConnectedAs::new(&connect), identity)
+    };
+    buffer.advance(length);
+    let connected = name(connected, &identity).ok_or(Refused::Silently)?;
+    if shared.rulebook().registry.get(&connected.client_id).is_some()
+        && identity.thing.as_deref() != Some(connected.client_id.as_str())
+    {
+        let mut event =
+            event(shared, listener, peer, Code::AuthnClientIdForeign).client_id(connected.client_id.as_str());
+        event = event.principal(identity.principal.to_string()).action(Action::Connect.name());
+        event.thing.clone_from(&identity.thing);
+        event = event.reason("the client id is the name of another thing").resource(connected.client_id.as_str());
+        let version = connected.version;
+        return Err(Refused::Client { version, code: ReasonCode::ClientIdentifierNotValid, event: Box::new(event) });
+    }
+    Ok((connected, identity))
+}
+
+/// Reads until the first packet is whole. Returns its length.
+async fn first_packet(stream: &mut Stream, buffer: &mut BytesMut, limit: u32) -> Result<usize, Refused> {
+    let socket = stream.socket();
+    let mut scratch = vec![0; SCRATCH.min(8 * 1024)];
+    loop {
+        match codec::frame(buffer, limit) {
+            Ok(Some(frame)) if frame.total_len <= buffer.len() => return Ok(frame.total_len),
+            Ok(Some(frame)) if frame.kind != codec::PacketType::Connect => return Ok(buffer.len()),
+            Ok(_) => {}
+            Err(violation) => return Err(Refused::Packet(None, violation)),
+        }
+        let got = stream.read(&mut scratch).map_err(tls_failure)?;
+        stream.flush().map_err(|_| Refused::Silently)?;
+        match got {
+            Got::Bytes(n) => buffer.extend_from_slice(&scratch[..n]),
+            Got::End => {
+                let shaking = stream.tls().is_some_and(|tls| tls.is_handshaking());
+                let why = rustls::Error::General("the client closed the connection during the handshake".to_owned());
+                return Err(if shaking { Refused::Tls(why) } else { Refused::Silently });
+            }
+            Got::Nothing if stream.wants_write() => {
+                tokio::select! {
+                    ready = socket.readable() => ready,
+                    ready = socket.writable() => ready,
+                }
+                .map_err(|_| Refused::Silently)?;
+            }
+            Got::Nothing => socket.readable().await.map_err(|_| Refused::Silently)?,
+        }
+    }
+}
+
+fn tls_failure(error: std::io::Error) -> Refused {
+    match error.into_inner().map(|inner| inner.downcast::<rustls::Error>()) {
+        Some(Ok(error)) => Refused::Tls(*error),
+        _ => Refused::Silently,
+    }
+}
+
+/// Finds out who the client is, by the listener's rule.
+async fn identify(
+    stream: &Stream,
+    connect: &Connect<'_>,
+    peer: SocketAddr,
+    listener: &Listener,
+    shared: &Shared,
+) -> Result<Identity, Refused> {
+    let start = |code| {
+        let mut event = event(shared, listener, peer, code).action(Action::Connect.name());
+        event = event.client_id(shown(connect.client_id)).resource(shown(connect.client_id));
+        match connect.username {
+            Some(user) => event.principal(format!("user:{}", shown(user))),
+            None => event,
+        }
+    };
+    let refuse = |code, event: Event| Refused::Client { version: connect.version, code, event: Box::new(event) };
+    if connect.properties.authentication_method.is_some() {
+        let event = start(Code::AuthnNoCredentials).reason("extended authentication is not offered");
+        return Err(refuse(ReasonCode::BadAuthenticationMethod, event));
+    }
+    let now = shared.now();
+    let held = lock(&shared.guard).check(peer.ip(), connect.username, now.mono);
+    if let Err(refusal) = held {
+        let seconds = refusal.until.since(now.mono).as_secs().max(1);
+        let event = start(Code::AuthnRefusedTemporarily).rule(refusal.key.to_string());
+        let event = event.reason(format!("refused for another {seconds} s after failed logins"));
+        return Err(refuse(ReasonCode::Banned, event));
+    }
+    match listener.auth {
+        Auth::Anonymous => {
+            let principal = Principal::Anonymous { listener: listener.name.to_string() };
+            let thing = (!connect.client_id.is_empty()).then(|| connect.client_id.to_owned());
+            Ok(Identity { principal, thing })
+        }
+        Auth::Certificate => by_certificate(stream, shared)
+            .map_err(|(code, why)| refuse(ReasonCode::NotAuthorized, start(code).reason(why))),
+        Auth::Password => {
+            let (Some(user), Some(password)) = (connect.username, connect.password) else {
+                let event = start(Code::AuthnNoCredentials).reason("the listener asks for a user name and a password");
+                fail(shared, peer, connect.username);
+                return Err(refuse(ReasonCode::BadUserNameOrPassword, event));
+            };
+            let checked = shared.credentials.load_full().check(user, password).await;
+            let thing = shared.rulebook().registry.by_username(user).map(|thing| thing.name.clone());
+            let (code, why) = match (checked, thing) {
+                (Ok(()), Some(thing)) => {
+                    lock(&shared.guard).success(peer.ip(), Some(user), shared.now().mono);
+                    return Ok(Identity { principal: Principal::User(user.to_owned()), thing: Some(thing) });
+                }
+                (Err(PasswordError::Wrong), _) => (Code::AuthnBadPassword, "the password is wrong"),
+                (Err(PasswordError::UnknownUser) | Ok(()), _) => {
+                    (Code::AuthnUnknownUser, "no thing has this user name")
+                }
+            };
+            fail(shared, peer, Some(user));
+            Err(refuse(ReasonCode::BadUserNameOrPassword, start(code).reason(why)))
+        }
+    }
+}
+
+fn by_certificate(stream: &Stream, shared: &Shared) -> Result<Identity, (Code, String)> {
+    let certificate = stream.tls().and_then(|tls| tls.peer_certificates()?.first());
+    let Some(der) = certificate else {
+        return Err((Code::AuthnCertificateRefused, "the client presented no certificate".to_owned()));
+    };
+    let fingerprint = auth::fingerprint(der);
+    let common_name = auth::common_name(der).unwrap_or_default();
+    let thing = shared.rulebook().registry.by_certificate(&common_name, &fingerprint).map(|thing| thing.name.clone());
+    match thing {
+        Some(thing) => {
+            Ok(Identity { principal: Principal::Certificate { common_name, fingerprint }, thing: Some(thing) })
+        }
+        None => Err((
+            Code::AuthnCertificateUnknown,
+            format!("no thing has the certificate with common name `{}`", shown(&common_name)),
+        )),
+    }
+}
+
+/// Gives a client without an id one that says which thing it is.
+fn name(mut connect: ConnectedAs, identity: &Identity) -> Option<ConnectedAs> {
+    if connect.client_id.is_empty() {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).ok()?;
+        let suffix: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let thing = identity.thing.as_deref().unwrap_or("auto");
+        connect.client_id = format!("{thing}-{suffix}");
+        connect.assigned = true;
+    }
+    Some(connect)
+}
+
+/// Counts a failed login, and tells when it was one too many.
+fn fail(shared: &Shared, peer: SocketAddr, user: Option<&str>) {
+    let refusal = lock(&shared.guard).failure(peer.ip(), user, shared.now().mono);
+    if let Some(refusal) = refusal {
+        shared.sink.login_refused(refusal, peer);
+    }
+}
+
+async fn turn_away(shared: &Shared, listener: &Listener, peer: SocketAddr, stream: Stream, refused: Refused) {
+    match refused {
+        Refused::Silently => {}
+        Refused::Tls(error) => {
+            let (why, certificate) = tls::describe(&error);
+            let code = if certificate { Code::AuthnCertificateRefused } else { Code::AuthnTlsFailed };
+            refuse(shared, stream, None, ReasonCode::NotAuthorized, event(shared, listener, peer, code).reason(why))
+                .await;
+        }
+        Refused::Packet(version, violation) => {
+            let event = event(shared, listener, peer, Code::ProtocolViolation);
+            let event = event.rule(violation.rule).reason(violation.detail);
+            shared.meters.violations.add(1);
+            refuse(shared, stream, version, violation.reason, event).await;
+        }
+        Refused::Client { version, code, event } => refuse(shared, stream, Some(version), code, *event).await,
+    }
+}
+
+/// Answers with a CONNACK if there is a version to answer in, records, and closes so that the answer arrives.
+async fn refuse(shared: &Shared, mut stream: Stream, version: Option<Version>, code: ReasonCode, event: Event) {
+    if let Some(version) = version {
+        let properties = ConnackProperties { reason_string: event.reason.as_deref(), ..ConnackProperties::default() };
+        encode::connack(stream.out(), version, false, code, &properties);
+    }
+    shared.meters.connects_refused.add(1);
+    note(shared, event);
+    stream.close();
+    let socket = stream.socket();
+    let drain = async {
+        let mut scratch = [0; 1024];
+        while socket.readable().await.is_ok() {
+            match socket.try_read(&mut scratch) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+    };
+    tokio::time::timeout(LINGER, drain).await.ok();
+}
+
+fn note(shared: &Shared, event: Event) {
+    let event = lock(&shared.refusals).note(event);
+    event.into_iter().for_each(|event| shared.sink.event(event));
+}
+
+fn event(shared: &Shared, listener: &Listener, peer: SocketAddr, code: Code) -> Event {
+    Event::new(code, shared.now()).peer(peer).listener(&*listener.name)
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}

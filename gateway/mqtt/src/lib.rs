@@ -1,0 +1,35 @@
+//! The front door of the gateway: listeners, TLS, the MQTT codec, sessions, retained messages, and the fabric.
+//!
+//! Cordon owns the MQTT session; rumqttd's router, behind [`fabric`], only fans messages out between workers. Every
+//! packet is judged in both directions by `cordon-core` before it moves on: what publishes or delivers takes a
+//! [`cordon_core::judge::Permit`].
+//!
+//! Threads: one accept task per listener and one task per unauthenticated connection run on the caller's runtime; once a
+//! client is admitted, its session lives on one worker thread, chosen by its client id. A worker is single-threaded, so
+//! that the hot path needs no lock.
+
+pub mod codec;
+
+mod auth;
+mod broker;
+mod config;
+mod envelope;
+mod fabric;
+mod front;
+mod listener;
+mod meters;
+mod refusals;
+mod retained;
+mod session;
+mod shared;
+mod stream;
+mod subscriptions;
+mod tls;
+mod worker;
+
+pub use auth::{Credentials, fingerprint, hash_password};
+pub use broker::{Broker, BrokerError, Enforced, Handle, Parts};
+pub use config::{Auth, Limits, ListenerConfig, TlsFiles};
+pub use meters::Meters;
+pub use shared::{Clock, DeviceMessage, SessionInfo, Sink, ThingCounters};
+pub use tls::TlsError;

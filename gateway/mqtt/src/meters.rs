@@ -1,0 +1,70 @@
+//! Counters of the front door, read by the metrics endpoint.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! meters {
+    ($(#[doc = $doc:literal] $name:ident),* $(,)?) => {
+        /// Counters since start, and two gauges. All are cheap to read at any time.
+        #[derive(Debug, Default)]
+        pub struct Meters {
+            $(#[doc = $doc] pub $name: Meter,)*
+        }
+
+        impl Meters {
+            /// Every meter with its name and meaning, for the metrics endpoint.
+            #[must_use]
+            pub fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), $doc.trim(), self.$name.get())),*]
+            }
+        }
+    };
+}
+
+meters! {
+    #[doc = " Connected clients."]
+    connections,
+    #[doc = " Sessions, those of disconnected clients included."]
+    sessions,
+    #[doc = " Connections accepted."]
+    accepted,
+    #[doc = " Connections refused before or at CONNECT."]
+    connects_refused,
+    #[doc = " Messages published by clients and permitted."]
+    messages_in,
+    #[doc = " Messages delivered to clients."]
+    messages_out,
+    #[doc = " Publishes refused by a policy or an isolation order."]
+    publishes_refused,
+    #[doc = " Subscribes refused by a policy or an isolation order."]
+    subscribes_refused,
+    #[doc = " Deliveries cut by a policy or an isolation order."]
+    receives_refused,
+    #[doc = " Messages dropped because a client's queue was full or it read too slowly."]
+    messages_dropped,
+    #[doc = " Packets that the standard does not allow."]
+    violations,
+    #[doc = " Sessions ended by an isolation order, an operator or a revoked credential."]
+    terminated,
+}
+
+/// One counter or gauge.
+#[derive(Debug, Default)]
+pub struct Meter(AtomicU64);
+
+// === impl Meter ===
+
+impl Meter {
+    /// The value.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, by: u64) {
+        self.0.fetch_sub(by, Ordering::Relaxed);
+    }
+}

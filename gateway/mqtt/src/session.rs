@@ -1,0 +1,166 @@
+//! The MQTT session (MQTT 5, 4.1): what a client's identity, subscriptions and undelivered messages are, whether it is
+//! connected or not.
+//!
+//! A session lives on one worker thread and is shared there by `Rc`. It belongs to the principal that began it: no other
+//! principal can take it over.
+
+mod connection;
+mod delivery;
+mod ending;
+mod verdicts;
+
+pub(crate) use connection::{ConnectedAs, Connection, Will};
+pub(crate) use delivery::{Accepted, Delivery, Queued};
+pub(crate) use ending::Ending;
+pub(crate) use verdicts::Verdicts;
+
+use crate::auth::Identity;
+use crate::codec::Version;
+use crate::refusals::Refusals;
+use crate::shared::{SessionInfo, ThingCounters};
+use crate::subscriptions::{Subscriber, Terms};
+use cordon_core::event::{Code, Event};
+use cordon_core::time::{Mono, Now};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Where a client's present or last connection came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) listener: Arc<str>,
+    /// Policies that the listener puts anonymous clients under.
+    pub(crate) policies: Arc<[String]>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) version: Version,
+    pub(crate) since: Now,
+    pub(crate) persistent: bool,
+    pub(crate) will: bool,
+}
+
+/// A client's session.
+pub(crate) struct Session {
+    number: u64,
+    pub(crate) client_id: String,
+    pub(crate) identity: Identity,
+    pub(crate) origin: RefCell<Origin>,
+    /// The connection, while there is one.
+    pub(crate) connection: RefCell<Option<Rc<Connection>>>,
+    /// How long the session outlives its connection, in seconds; `u32::MAX` is for as long as the gateway allows.
+    pub(crate) expiry: Cell<u32>,
+    /// When the last connection ended, while there is none.
+    pub(crate) left: Cell<Option<Mono>>,
+    /// Subscriptions by filter, as the client spelled it.
+    pub(crate) filters: RefCell<BTreeMap<String, Terms>>,
+    pub(crate) delivery: RefCell<Delivery>,
+    pub(crate) verdicts: RefCell<Verdicts>,
+    pub(crate) refusals: RefCell<Refusals>,
+    total_sent: Cell<u64>,
+    total_received: Cell<u64>,
+    pub(crate) sent: Cell<u64>,
+    pub(crate) received: Cell<u64>,
+    pub(crate) failures: Cell<u64>,
+    pub(crate) connects: Cell<u64>,
+    pub(crate) bytes: Cell<u64>,
+    /// Whether packets were encoded for it that nobody has written yet.
+    pub(crate) unwritten: Cell<bool>,
+    /// Messages dropped since the last report.
+    pub(crate) dropped: Cell<u64>,
+    /// A subscription was refused because of an isolation order; the client must come back whole once it has ended.
+    pub(crate) curtailed: Cell<bool>,
+}
+
+// === impl Session ===
+
+impl Session {
+    pub(crate) fn new(number: u64, client_id: String, identity: Identity, origin: Origin, verdicts: Verdicts) -> Self {
+        Self {
+            number,
+            client_id,
+            identity,
+            origin: RefCell::new(origin),
+            connection: RefCell::new(None),
+            expiry: Cell::new(0),
+            left: Cell::new(None),
+            filters: RefCell::default(),
+            delivery: RefCell::default(),
+            verdicts: RefCell::new(verdicts),
+            refusals: RefCell::default(),
+            total_sent: Cell::new(0),
+            total_received: Cell::new(0),
+            sent: Cell::new(0),
+            received: Cell::new(0),
+            failures: Cell::new(0),
+            connects: Cell::new(0),
+            bytes: Cell::new(0),
+            unwritten: Cell::new(false),
+            dropped: Cell::new(0),
+            curtailed: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn thing(&self) -> &str {
+        self.identity.thing.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn connection(&self) -> Option<Rc<Connection>> {
+        self.connection.borrow().clone()
+    }
+
+    /// An event about this session, with who and from where filled in.
+    pub(crate) fn event(&self, code: Code, now: Now) -> Event {
+        let origin = self.origin.borrow();
+        let mut event = Event::new(code, now)
+            .client_id(self.client_id.clone())
+            .principal(self.identity.principal.to_string())
+            .listener(&*origin.listener)
+            .peer(origin.peer);
+        event.thing.clone_from(&self.identity.thing);
+        event
+    }
+
+    /// What happened since the last call; `None` if nothing did.
+    pub(crate) fn take_counters(&self) -> Option<ThingCounters> {
+        self.total_sent.set(self.total_sent.get() + self.sent.get());
+        self.total_received.set(self.total_received.get() + self.received.get());
+        let thing = self.identity.thing.clone()?;
+        let counters = ThingCounters {
+            thing,
+            sent: self.sent.take(),
+            received: self.received.take(),
+            connects: self.connects.take(),
+            bytes: self.bytes.take(),
+            authorization_failures: self.failures.take(),
+        };
+        let anything = counters.sent + counters.received + counters.connects + counters.authorization_failures > 0;
+        anything.then_some(counters)
+    }
+
+    pub(crate) fn info(&self) -> SessionInfo {
+        let origin = self.origin.borrow();
+        let connected = self.connection.borrow().is_some();
+        SessionInfo {
+            client_id: self.client_id.clone(),
+            thing: self.identity.thing.clone(),
+            principal: self.identity.principal.to_string(),
+            peer: connected.then_some(origin.peer),
+            listener: origin.listener.to_string(),
+            version: origin.version.name(),
+            since: origin.since,
+            subscriptions: self.filters.borrow().keys().cloned().collect(),
+            queued: self.delivery.borrow().waiting(),
+            persistent: self.expiry.get() > 0,
+            received_from: self.total_sent.get() + self.sent.get(),
+            sent_to: self.total_received.get() + self.received.get(),
+            isolation: self.verdicts.borrow().level(),
+        }
+    }
+}
+
+impl Subscriber for Session {
+    fn number(&self) -> u64 {
+        self.number
+    }
+}

@@ -1,0 +1,156 @@
+//! One network connection of a session.
+
+use super::Ending;
+use crate::codec::encode::Outgoing;
+use crate::codec::{ConnectProperties, QoS, Version, encode};
+use crate::stream::Stream;
+use cordon_core::time::Mono;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+/// What a client wants published when it goes without a goodbye.
+#[derive(Debug, Clone)]
+pub(crate) struct Will {
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) properties: Vec<u8>,
+    pub(crate) message_expiry: Option<u32>,
+    pub(crate) delay: u32,
+}
+
+/// A connection: its stream and what CONNECT agreed for it.
+pub(crate) struct Connection {
+    pub(crate) version: Version,
+    pub(crate) stream: RefCell<Stream>,
+    pub(crate) socket: Arc<TcpStream>,
+    /// Wakes the connection's task, to see [`Connection::ending`] or to write.
+    pub(crate) wake: Notify,
+    /// Set by whoever wants the connection to end.
+    pub(crate) ending: RefCell<Option<Ending>>,
+    /// Set once the session has let go of the connection.
+    pub(crate) over: Cell<bool>,
+    pub(crate) will: RefCell<Option<Will>>,
+    pub(crate) last_packet: Cell<Mono>,
+    keep_alive: Duration,
+    pub(crate) window: usize,
+    max_packet: usize,
+    pub(crate) explain: bool,
+    /// Topics the client gave numbers to (MQTT 5, 3.3.2.3.4).
+    pub(crate) aliases: RefCell<Vec<Option<Box<str>>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(crate) fn new(
+        stream: Stream,
+        connect: &ConnectedAs,
+        max_inflight: u16,
+        now: Mono,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            version: connect.version,
+            socket: stream.socket(),
+            stream: RefCell::new(stream),
+            wake: Notify::new(),
+            ending: RefCell::default(),
+            over: Cell::new(false),
+            will: RefCell::new(connect.will.clone()),
+            last_packet: Cell::new(now),
+            keep_alive: Duration::from_secs(u64::from(connect.keep_alive)) * 3 / 2,
+            window: usize::from(connect.receive_maximum.min(max_inflight).max(1)),
+            max_packet: connect.max_packet.map_or(usize::MAX, |max| max as usize),
+            explain: connect.explain,
+            aliases: RefCell::default(),
+            _place: place,
+        }
+    }
+
+    /// Asks the connection's task to end it. The first wish counts.
+    pub(crate) fn end(&self, ending: Ending) {
+        self.ending.borrow_mut().get_or_insert(ending);
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.over.get() || self.ending.borrow().is_some()
+    }
+
+    pub(crate) fn is_silent(&self, now: Mono) -> bool {
+        !self.keep_alive.is_zero() && now.since(self.last_packet.get()) >= self.keep_alive
+    }
+
+    /// Encodes a message. `false` if it is larger than the client takes (MQTT-3.1.2-24).
+    pub(crate) fn publish(&self, message: &Outgoing<'_>) -> bool {
+        let length = encode::publish_len(self.version, message);
+        length != 0
+            && length <= self.max_packet
+            && encode::publish(self.stream.borrow_mut().out(), self.version, message) != 0
+    }
+
+    /// Writes as much as the socket takes; the connection's task writes the rest when it takes more.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        let mut stream = self.stream.borrow_mut();
+        stream.flush()?;
+        if stream.wants_write() {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// What a CONNECT said, owned.
+#[derive(Clone)]
+pub(crate) struct ConnectedAs {
+    pub(crate) version: Version,
+    pub(crate) client_id: String,
+    pub(crate) assigned: bool,
+    pub(crate) clean_start: bool,
+    pub(crate) keep_alive: u16,
+    pub(crate) session_expiry: u32,
+    pub(crate) receive_maximum: u16,
+    pub(crate) max_packet: Option<u32>,
+    pub(crate) explain: bool,
+    pub(crate) will: Option<Will>,
+}
+
+// === impl ConnectedAs ===
+
+impl ConnectedAs {
+    pub(crate) fn new(connect: &crate::codec::Connect<'_>) -> Self {
+        let ConnectProperties { session_expiry, receive_maximum, maximum_packet_size, .. } = connect.properties;
+        let will = connect.will.as_ref().map(|will| {
+            let mut properties = Vec::with_capacity(will.properties.forwarded_len());
+            will.properties.write_forwarded(&mut properties);
+            Will {
+                qos: will.qos,
+                retain: will.retain,
+                topic: will.topic.to_owned(),
+                payload: will.payload.to_vec(),
+                properties,
+                message_expiry: will.properties.message_expiry,
+                delay: will.delay,
+            }
+        });
+        Self {
+            version: connect.version,
+            client_id: connect.client_id.to_owned(),
+            assigned: false,
+            clean_start: connect.clean_start,
+            keep_alive: connect.keep_alive,
+            session_expiry,
+            receive_maximum: receive_maximum.get(),
+            max_packet: maximum_packet_size.map(std::num::NonZero::get),
+            explain: connect.properties.request_problem_information,
+            will,
+        }
+    }
+}

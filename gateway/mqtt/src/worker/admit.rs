@@ -1,0 +1,147 @@
+//! Taking a client in: session takeover, the verdict on CONNECT, the will, and CONNACK (MQTT 5, 3.1.4 and 3.2).
+
+use super::{Admission, Worker};
+use crate::codec::encode::{self, ConnackProperties};
+use crate::codec::{ReasonCode, Version};
+use crate::session::{ConnectedAs, Connection, Ending, Session};
+use crate::shared::lock;
+use crate::stream::Stream;
+use cordon_core::event::{Code, Event};
+use cordon_core::judge::Reason;
+use cordon_core::policy::Action;
+use cordon_core::time::Now;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::rc::Rc;
+
+// === impl Worker ===
+
+impl Worker {
+    pub(super) fn admit(self: &Rc<Self>, admission: Admission) {
+        let Admission { stream, connect, identity, origin, leftover, place } = admission;
+        let now = self.shared.now();
+        let Ok(stream) = stream.attach() else { return };
+        let verdicts = self.compile(&identity, &connect.client_id, &origin);
+        let known = self.sessions.borrow().get(&connect.client_id).cloned();
+        let candidate = Session::new(self.shared.next_session(), connect.client_id.clone(), identity, origin, verdicts);
+
+        if let Some(known) = &known
+            && known.identity.principal != candidate.identity.principal
+        {
+            let reason = format!("the client id is in use by {}", known.identity.principal);
+            let event = candidate.event(Code::AuthnClientIdForeign, now);
+            let event = event.action(Action::Connect.name()).resource(connect.client_id.as_str()).reason(reason);
+            candidate.failures.set(1);
+            self.turn_away(stream, &candidate, &connect, ReasonCode::ClientIdentifierNotValid, event);
+            return;
+        }
+        if let Err(event) = self.judge_connect(&candidate, &connect, now) {
+            self.turn_away(stream, &candidate, &connect, ReasonCode::NotAuthorized, *event);
+            return;
+        }
+        if known.is_none() && self.sessions.borrow().len() >= self.shared.limits.max_sessions {
+            let event = candidate.event(Code::LimitReached, now).action(Action::Connect.name());
+            let event = event.rule("limits.max_sessions").reason("the gateway holds as many sessions as it may");
+            self.turn_away(stream, &candidate, &connect, ReasonCode::QuotaExceeded, event);
+            return;
+        }
+
+        let (session, present) = self.seat(known, candidate, &connect, now);
+        let connection = Rc::new(Connection::new(stream, &connect, self.shared.limits.max_inflight, now.mono, place));
+        session.expiry.set(connect.session_expiry);
+        session.left.set(None);
+        session.connection.replace(Some(connection.clone()));
+        self.shared.meters.connections.add(1);
+        session.connects.set(session.connects.get() + 1);
+        self.welcome(&connection, &connect, present);
+        let mut event = session.event(Code::SessionConnected, now);
+        event = event.detail("version", connect.version.name());
+        self.shared.sink.event(event);
+        if present {
+            self.resume(&session, &connection);
+        }
+        tokio::task::spawn_local(self.clone().serve(session, connection, leftover));
+    }
+
+    fn judge_connect(&self, candidate: &Session, connect: &ConnectedAs, now: Now) -> Result<(), Box<Event>> {
+        let verdicts = candidate.verdicts.borrow();
+        let denied = match verdicts.judge(Action::Connect, &connect.client_id) {
+            Err(denied) => denied,
+            Ok(_) => match connect.will.as_ref().map(|will| verdicts.message(&will.topic, will.retain)) {
+                // A will that an isolation order cuts is judged again when it is due; policy refuses it now.
+                Some(Err(denied)) if !matches!(denied.reason, Reason::Isolated(_)) => denied,
+                _ => return Ok(()),
+            },
+        };
+        candidate.failures.set(u64::from(!matches!(denied.reason, Reason::Isolated(_))));
+        Err(Box::new(self.denial(candidate, &denied, now)))
+    }
+
+    /// Refuses a client with a CONNACK and an event.
+    fn turn_away(
+        &self,
+        mut stream: Stream,
+        candidate: &Session,
+        connect: &ConnectedAs,
+        code: ReasonCode,
+        event: Event,
+    ) {
+        let reason = event.reason.clone();
+        let properties = ConnackProperties { reason_string: reason.as_deref(), ..ConnackProperties::default() };
+        encode::connack(stream.out(), connect.version, false, code, &properties);
+        stream.close();
+        self.shared.meters.connects_refused.add(1);
+        if let Some(counters) = candidate.take_counters() {
+            self.shared.sink.observe(vec![counters]);
+        }
+        let event = lock(&self.shared.refusals).note(event);
+        event.into_iter().for_each(|event| self.shared.sink.event(event));
+    }
+
+    /// Finds the session to carry on with, or begins a new one. Returns it and whether it was present.
+    fn seat(
+        self: &Rc<Self>,
+        known: Option<Rc<Session>>,
+        candidate: Session,
+        connect: &ConnectedAs,
+        now: Now,
+    ) -> (Rc<Session>, bool) {
+        if let Some(known) = known {
+            if let Some(old) = known.connection() {
+                self.shared.sink.event(candidate.event(Code::SessionTakenOver, now));
+                self.leave(&known, &old, Ending::TakenOver);
+            }
+            self.drop_pending_will(&known);
+            let lives = self.sessions.borrow().contains_key(&known.client_id);
+            if lives && !connect.clean_start {
+                known.origin.replace(candidate.origin.into_inner());
+                known.verdicts.replace(candidate.verdicts.into_inner());
+                known.curtailed.set(false);
+                return (known, true);
+            }
+            self.forget(&known);
+        }
+        let session = Rc::new(candidate);
+        self.sessions.borrow_mut().insert(session.client_id.clone(), session.clone());
+        self.shared.meters.sessions.add(1);
+        (session, false)
+    }
+
+    fn welcome(&self, connection: &Connection, connect: &ConnectedAs, present: bool) {
+        let limits = &self.shared.limits;
+        let longest = u32::try_from(limits.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
+        let v5 = connect.version == Version::V5;
+        let properties = ConnackProperties {
+            session_expiry: (connect.session_expiry > longest).then_some(longest),
+            receive_maximum: NonZeroU16::new(limits.max_inflight),
+            maximum_packet_size: NonZeroU32::new(limits.max_packet_size),
+            topic_alias_maximum: (limits.max_topic_alias > 0).then_some(limits.max_topic_alias),
+            assigned_client_id: connect.assigned.then_some(connect.client_id.as_str()),
+            shared_available: (limits.workers > 1).then_some(false),
+            ..ConnackProperties::default()
+        };
+        let properties = if v5 { properties } else { ConnackProperties::default() };
+        let mut stream = connection.stream.borrow_mut();
+        encode::connack(stream.out(), connect.version, present, ReasonCode::Success, &properties);
+        stream.flush().ok();
+    }
+}

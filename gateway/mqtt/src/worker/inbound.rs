@@ -1,0 +1,293 @@
+//! Packets from a client (MQTT 5, chapter 3): each is decoded, judged, answered, and counted.
+
+use super::Worker;
+use crate::codec::{self, Packet, Publish, QoS, ReasonCode, Version, Violation, encode};
+use crate::envelope::{Envelope, Letter};
+use crate::session::{Connection, Ending, Session};
+use crate::shared::{DeviceMessage, lock};
+use cordon_core::event::{Code, Event};
+use cordon_core::judge::{Denied, Permit, Reason};
+use cordon_core::policy::Action;
+use cordon_core::time::Now;
+use std::num::NonZeroU16;
+use std::rc::Rc;
+use std::time::Duration;
+
+// === impl Worker ===
+
+impl Worker {
+    /// Processes every whole packet in `bytes`. Returns how many bytes were used.
+    pub(super) fn process(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        connection: &Rc<Connection>,
+        bytes: &[u8],
+    ) -> Result<usize, Ending> {
+        let now = self.shared.now();
+        connection.last_packet.set(now.mono);
+        let mut used = 0;
+        let result = loop {
+            let rest = &bytes[used..];
+            let frame = match codec::frame(rest, self.shared.limits.max_packet_size) {
+                Ok(Some(frame)) if frame.total_len <= rest.len() => frame,
+                Ok(_) => break Ok(used),
+                Err(violation) => break Err(Ending::Violation(violation)),
+            };
+            used += frame.total_len;
+            let packet = match codec::decode(connection.version, &rest[..frame.total_len]) {
+                Ok(packet) => packet,
+                Err(violation) => break Err(Ending::Violation(violation)),
+            };
+            if let Err(ending) = self.packet(session, connection, &packet, now) {
+                break Err(ending);
+            }
+            if connection.over.get() {
+                break Ok(bytes.len());
+            }
+        };
+        self.hand_over();
+        if connection.flush().is_err() {
+            return Err(Ending::Lost);
+        }
+        result
+    }
+
+    fn packet(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        connection: &Rc<Connection>,
+        packet: &Packet<'_>,
+        now: Now,
+    ) -> Result<(), Ending> {
+        let version = connection.version;
+        match packet {
+            Packet::Publish(publish) => return self.publish(session, connection, publish, now),
+            Packet::PubAck(ack) | Packet::PubComp(ack) => {
+                session.delivery.borrow_mut().done(ack.packet_id);
+            }
+            Packet::PubRec(ack) => self.received(session, connection, ack.packet_id, ack.reason),
+            Packet::PubRel(ack) => {
+                let known = session.delivery.borrow_mut().released(ack.packet_id);
+                let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+                encode::pubcomp(connection.stream.borrow_mut().out(), version, ack.packet_id, reason, None);
+            }
+            Packet::Subscribe(subscribe) => self.subscribe(session, connection, subscribe, now),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(session, connection, unsubscribe),
+            Packet::PingReq => {
+                encode::pingresp(connection.stream.borrow_mut().out());
+            }
+            Packet::Disconnect(disconnect) => {
+                if let Some(expiry) = disconnect.session_expiry {
+                    if session.expiry.get() == 0 && expiry != 0 {
+                        return Err(broken(
+                            ReasonCode::ProtocolError,
+                            "MQTT5 3.14.2.2.2",
+                            "a session that ends with its connection cannot be prolonged by DISCONNECT",
+                        ));
+                    }
+                    session.expiry.set(expiry);
+                }
+                let with_will = disconnect.reason == ReasonCode::DisconnectWithWillMessage;
+                let failed = disconnect.reason.is_error();
+                return Err(if with_will || failed { Ending::ClientWithWill } else { Ending::Client });
+            }
+            Packet::Connect => {
+                return Err(broken(ReasonCode::ProtocolError, "MQTT-3.1.0-2", "a second CONNECT on one connection"));
+            }
+            Packet::Auth(_) => {
+                return Err(broken(
+                    ReasonCode::ProtocolError,
+                    "MQTT-4.12.0-6",
+                    "AUTH without an authentication method in CONNECT",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&self, session: &Session, connection: &Connection, id: NonZeroU16, reason: ReasonCode) {
+        let mut delivery = session.delivery.borrow_mut();
+        if reason.is_error() {
+            delivery.done(id);
+            return;
+        }
+        let known = delivery.release(id);
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        encode::pubrel(connection.stream.borrow_mut().out(), connection.version, id, reason, None);
+    }
+
+    fn publish(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        connection: &Rc<Connection>,
+        publish: &Publish<'_>,
+        now: Now,
+    ) -> Result<(), Ending> {
+        let mut aliases = connection.aliases.borrow_mut();
+        let topic = match publish.properties.topic_alias {
+            None => publish.topic,
+            Some(alias) => resolve(&mut aliases, alias, publish.topic, self.shared.limits.max_topic_alias)?,
+        };
+        self.refresh(session);
+        match self.judge_publish(session, topic, publish.retain, now) {
+            Ok(permit) => self.accept(session, connection, publish, topic, permit, now),
+            Err(denied) => {
+                self.shared.meters.publishes_refused.add(1);
+                self.count_failure(session, &denied);
+                answer(connection, publish, ReasonCode::NotAuthorized, Some(&denied.to_string()));
+                let event = self.denial(session, &denied, now);
+                self.refuse(session, event);
+                Ok(())
+            }
+        }
+    }
+
+    fn judge_publish(&self, session: &Session, topic: &str, retain: bool, now: Now) -> Result<Permit, Rc<Denied>> {
+        let mut verdicts = session.verdicts.borrow_mut();
+        let (verdict, fresh) = verdicts.publish(topic);
+        if fresh && let Some(order) = verdicts.would_cut(Action::Publish, topic) {
+            self.note_audit(session, Action::Publish, topic, &order, now);
+        }
+        match verdict {
+            Ok(_) if retain => verdicts.judge(Action::RetainPublish, topic),
+            other => other,
+        }
+    }
+
+    fn accept(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        connection: &Rc<Connection>,
+        publish: &Publish<'_>,
+        topic: &str,
+        permit: Permit,
+        now: Now,
+    ) -> Result<(), Ending> {
+        if let (QoS::ExactlyOnce, Some(id)) = (publish.qos, publish.packet_id) {
+            let limit = usize::from(self.shared.limits.max_inflight);
+            match session.delivery.borrow_mut().arrive(id, limit) {
+                Some(true) => {}
+                Some(false) => {
+                    answer(connection, publish, ReasonCode::Success, None);
+                    return Ok(());
+                }
+                None => {
+                    return Err(broken(
+                        ReasonCode::ReceiveMaximumExceeded,
+                        "MQTT-3.3.4-7",
+                        "more QoS 2 messages unreleased than the receive maximum",
+                    ));
+                }
+            }
+        }
+        let picked;
+        let properties = match publish.properties.forwarded_verbatim() {
+            Some(all) => all,
+            None => {
+                let mut into = Vec::with_capacity(publish.properties.forwarded_len());
+                publish.properties.write_forwarded(&mut into);
+                picked = into;
+                &picked
+            }
+        };
+        let expiry = publish.properties.message_expiry;
+        let letter = Letter {
+            qos: publish.qos,
+            retain: publish.retain,
+            publisher: crate::subscriptions::Subscriber::number(&**session),
+            thing: session.thing(),
+            epoch: session.verdicts.borrow().epoch(),
+            expires: expiry.map(|secs| now.mono.plus(Duration::from_secs(u64::from(secs)))),
+            topic,
+            properties,
+            payload: publish.payload,
+        };
+        let message = Envelope::seal(&letter, permit);
+        if publish.retain && lock(&self.shared.retained).set(&message).is_err() {
+            let event = session.event(Code::LimitReached, now).action(Action::RetainPublish.name()).resource(topic);
+            self.refuse(
+                session,
+                event.rule("limits.max_retained").reason("the message was delivered but not retained"),
+            );
+        }
+        if topic.starts_with("$aws/") {
+            self.shared.sink.device_message(DeviceMessage {
+                thing: session.thing().to_owned(),
+                topic: topic.to_owned(),
+                payload: bytes::Bytes::copy_from_slice(publish.payload),
+            });
+        }
+        self.fabric.borrow_mut().push(&message);
+        session.sent.set(session.sent.get() + 1);
+        session.bytes.set(session.bytes.get() + publish.payload.len() as u64);
+        self.shared.meters.messages_in.add(1);
+        answer(connection, publish, ReasonCode::Success, None);
+        Ok(())
+    }
+
+    /// The event for a denial.
+    pub(super) fn denial(&self, session: &Session, denied: &Denied, now: Now) -> Event {
+        let event = session.event(denied.code(), now).action(denied.action.name()).resource(denied.resource.as_str());
+        event.reason(denied.to_string()).rule(denied.rule.as_str())
+    }
+
+    /// What a policy refuses is an authorization failure of the thing; what an order cuts is not.
+    pub(super) fn count_failure(&self, session: &Session, denied: &Denied) {
+        if !matches!(denied.reason, Reason::Isolated(_)) {
+            session.failures.set(session.failures.get() + 1);
+        }
+    }
+
+    /// Records what an audit-level order would have cut.
+    pub(super) fn note_audit(&self, session: &Session, action: Action, resource: &str, order: &str, now: Now) {
+        let event = session.event(Code::IsolationWouldCut, now).action(action.name()).resource(resource);
+        self.refuse(session, event.rule(format!("order {order}")).reason("the order is at level audit"));
+    }
+}
+
+/// Answers a PUBLISH as its QoS demands. MQTT 3 cannot tell a refusal, so the message is acknowledged and goes nowhere
+/// (MQTT 3.1.1, MQTT-3.3.5-2).
+fn answer(connection: &Connection, publish: &Publish<'_>, reason: ReasonCode, why: Option<&str>) {
+    let Some(id) = publish.packet_id else { return };
+    let (reason, why) = match connection.version {
+        Version::V5 => (reason, why.filter(|_| connection.explain)),
+        Version::V31 | Version::V311 => (ReasonCode::Success, None),
+    };
+    let mut stream = connection.stream.borrow_mut();
+    match publish.qos {
+        QoS::AtMostOnce => {}
+        QoS::AtLeastOnce => {
+            encode::puback(stream.out(), connection.version, id, reason, why);
+        }
+        QoS::ExactlyOnce => {
+            encode::pubrec(stream.out(), connection.version, id, reason, why);
+        }
+    }
+}
+
+/// The topic that an alias stands for, after taking over a new meaning (MQTT 5, 3.3.2.3.4).
+fn resolve<'a>(
+    aliases: &'a mut Vec<Option<Box<str>>>,
+    alias: u16,
+    topic: &'a str,
+    limit: u16,
+) -> Result<&'a str, Ending> {
+    if alias > limit {
+        return Err(broken(ReasonCode::TopicAliasInvalid, "MQTT-3.3.2-9", "a topic alias over the maximum of CONNACK"));
+    }
+    let at = usize::from(alias);
+    if aliases.len() <= at {
+        aliases.resize(at + 1, None);
+    }
+    if !topic.is_empty() {
+        aliases[at] = Some(topic.into());
+        return Ok(topic);
+    }
+    aliases[at].as_deref().ok_or_else(|| {
+        broken(ReasonCode::ProtocolError, "MQTT5 3.3.2.3.4", "a topic alias that was never given a topic")
+    })
+}
+
+fn broken(reason: ReasonCode, rule: &'static str, detail: &'static str) -> Ending {
+    Ending::Violation(Violation { reason, rule, detail })
+}

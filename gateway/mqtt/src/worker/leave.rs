@@ -1,0 +1,151 @@
+//! Letting a client go: the last packet, the will, and what stays of the session (MQTT 5, 3.1.2.5 and 3.14).
+
+use super::Worker;
+use crate::codec::encode;
+use crate::envelope::{Envelope, Letter};
+use crate::session::{Connection, Ending, Session, Will};
+use crate::shared::lock;
+use cordon_core::event::Code;
+use cordon_core::time::{Mono, Now};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A will that is due later.
+pub(crate) struct PendingWill {
+    session: Rc<Session>,
+    will: Will,
+    due: Mono,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Ends a session's connection. What happens to the session depends on its expiry.
+    pub(super) fn leave(self: &Rc<Self>, session: &Rc<Session>, connection: &Rc<Connection>, ending: Ending) {
+        if connection.over.replace(true) {
+            return;
+        }
+        let now = self.shared.now();
+        {
+            let mut stream = connection.stream.borrow_mut();
+            if connection.version.is_v5()
+                && let Some(reason) = ending.reason()
+            {
+                let explanation = ending.explanation().filter(|_| connection.explain);
+                encode::disconnect(stream.out(), reason, explanation.as_deref());
+            }
+            stream.close();
+        }
+        connection.wake.notify_one();
+        session.connection.replace(None);
+        session.left.set(Some(now.mono));
+        self.shared.meters.connections.sub(1);
+        if ending.is_termination() {
+            self.shared.meters.terminated.add(1);
+        }
+        self.account(session, &ending, now);
+        if let Some(will) = connection.will.take()
+            && !ending.discards_will()
+        {
+            self.schedule_will(session, will, now);
+        }
+        if session.expiry.get() == 0 {
+            self.forget(session);
+        }
+    }
+
+    fn account(&self, session: &Rc<Session>, ending: &Ending, now: Now) {
+        let sink = &self.shared.sink;
+        if let Ending::Violation(violation) = ending {
+            self.shared.meters.violations.add(1);
+            let event = session.event(Code::ProtocolViolation, now);
+            sink.event(event.rule(violation.rule).reason(violation.detail));
+        }
+        let repeats = session.refusals.borrow_mut().finish();
+        repeats.into_iter().for_each(|event| sink.event(event));
+        if let Some(counters) = session.take_counters() {
+            sink.observe(vec![counters]);
+        }
+        let mut event = session.event(Code::SessionDisconnected, now).reason(ending.lifecycle());
+        if let Ending::Isolated { order } = ending {
+            event = event.rule(format!("order {order}"));
+        }
+        if let Some(why) = ending.explanation() {
+            event = event.detail("explanation", why);
+        }
+        sink.event(event);
+    }
+
+    /// Drops a session with its subscriptions and everything that waits for it.
+    pub(super) fn forget(self: &Rc<Self>, session: &Rc<Session>) {
+        let same = self.sessions.borrow().get(&session.client_id).is_some_and(|held| Rc::ptr_eq(held, session));
+        if !same {
+            return;
+        }
+        self.sessions.borrow_mut().remove(&session.client_id);
+        self.shared.meters.sessions.sub(1);
+        let filters: Vec<String> = session.filters.borrow().keys().cloned().collect();
+        for filter in filters {
+            self.drop_subscription(session, &filter);
+        }
+        // A will waits no longer than its session lives (MQTT-3.1.3-9).
+        let now = self.shared.now();
+        let due: Vec<PendingWill> =
+            self.wills.borrow_mut().extract_if(.., |will| Rc::ptr_eq(&will.session, session)).collect();
+        for pending in due {
+            self.publish_will(&pending.session, &pending.will, now);
+        }
+    }
+
+    fn schedule_will(self: &Rc<Self>, session: &Rc<Session>, will: Will, now: Now) {
+        let delay = will.delay.min(session.expiry.get());
+        if delay == 0 {
+            self.publish_will(session, &will, now);
+        } else {
+            let due = now.mono.plus(Duration::from_secs(u64::from(delay)));
+            self.wills.borrow_mut().push(PendingWill { session: session.clone(), will, due });
+        }
+    }
+
+    /// A session that is resumed in time takes its will back.
+    pub(super) fn drop_pending_will(&self, session: &Rc<Session>) {
+        self.wills.borrow_mut().retain(|will| !Rc::ptr_eq(&will.session, session));
+    }
+
+    pub(super) fn publish_due_wills(self: &Rc<Self>, now: Now) {
+        let due: Vec<PendingWill> = self.wills.borrow_mut().extract_if(.., |will| will.due <= now.mono).collect();
+        for pending in due {
+            self.publish_will(&pending.session, &pending.will, now);
+        }
+    }
+
+    fn publish_will(&self, session: &Rc<Session>, will: &Will, now: Now) {
+        self.refresh(session);
+        let verdict = session.verdicts.borrow().message(&will.topic, will.retain);
+        let permit = match verdict {
+            Ok(permit) => permit,
+            Err(denied) => {
+                let event = self.denial(session, &denied, now).detail("will", "true");
+                self.shared.sink.event(event);
+                return;
+            }
+        };
+        let letter = Letter {
+            qos: will.qos,
+            retain: will.retain,
+            publisher: 0,
+            thing: session.thing(),
+            epoch: self.shared.epoch(),
+            expires: will.message_expiry.map(|secs| now.mono.plus(Duration::from_secs(u64::from(secs)))),
+            topic: &will.topic,
+            properties: &will.properties,
+            payload: &will.payload,
+        };
+        let message = Envelope::seal(&letter, permit);
+        if will.retain {
+            lock(&self.shared.retained).set(&message).ok();
+        }
+        self.fabric.borrow_mut().push(&message);
+        self.hand_over();
+    }
+}
