@@ -78,7 +78,7 @@ async fn a_group_or_a_version_is_disconnected_and_kept_out_and_others_are_not() 
 async fn a_restriction_cuts_the_named_topics_only() -> Result<()> {
     let gateway = Gateway::start()?;
     let mut press = Device::connect(&gateway.by_password("press-01")?.v5()).await?;
-    press.subscribed("plant/press-01/#", 1).await?;
+    press.subscribed("plant/press-01/cmd/#", 1).await?;
     let mut controller = Device::connect(&gateway.by_password("pump-01")?).await?;
     controller.subscribed("plant/+/telemetry/#", 1).await?;
     gateway.json(&[
@@ -86,7 +86,7 @@ async fn a_restriction_cuts_the_named_topics_only() -> Result<()> {
         "--reason", "remote commands are suspect",
     ])?;
     controller.publish("plant/press-01/cmd/stop", b"cut", 1).await?;
-    assert!(press.messages_so_far().await?.iter().all(|message| !message.topic.contains("/cmd/")));
+    assert!(press.messages_so_far().await?.is_empty());
     assert_eq!(press.publish(TELEMETRY, b"flows", 1).await?, 0);
     assert_eq!(&controller.message().await?.payload[..], b"flows");
     Ok(())

@@ -11,7 +11,7 @@ use crate::config::Auth;
 use crate::listener::{Listener, Pending};
 use crate::session::{ConnectedAs, Origin};
 use crate::shared::{Shared, lock};
-use crate::stream::{Got, SCRATCH, Stream};
+use crate::stream::{Got, SCRATCH, Stream, farewell};
 use crate::tls;
 use crate::worker::{Admission, Command};
 use bytes::{Buf, BytesMut};
@@ -22,8 +22,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
-/// The longest a client may go on sending after it was refused.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 /// What a user name or client id may show of itself in an event.
 const SHOWN: usize = 128;
 
@@ -296,20 +294,7 @@ async fn refuse(shared: &Shared, mut stream: Stream, version: Option<Version>, c
     }
     shared.meters.connects_refused.add(1);
     note(shared, event);
-    stream.close();
-    let socket = stream.socket();
-    let drain = async {
-        let mut scratch = [0; 1024];
-        while socket.readable().await.is_ok() {
-            match socket.try_read(&mut scratch) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => break,
-            }
-        }
-    };
-    tokio::time::timeout(LINGER, drain).await.ok();
+    farewell(stream).await;
 }
 
 fn note(shared: &Shared, event: Event) {

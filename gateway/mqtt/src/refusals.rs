@@ -30,7 +30,8 @@ struct Kind {
 impl Refusals {
     /// Notes a refusal. Returns it if it is to be recorded at once.
     pub(crate) fn note(&mut self, event: Event) -> Option<Event> {
-        let mut key = (event.code, format!("{:?} {:?}", event.resource, event.peer.map(|peer| peer.ip())));
+        let from = event.peer.map(|peer| peer.ip());
+        let mut key = (event.code, format!("{:?} {:?} {from:?}", event.resource, event.reason));
         if !self.kinds.contains_key(&key) && self.kinds.len() >= KINDS {
             key.1 = OTHERS.to_owned();
         }

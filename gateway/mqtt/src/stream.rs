@@ -9,10 +9,13 @@ use rustls::ServerConnection;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Bytes read at once.
 pub(crate) const SCRATCH: usize = 64 * 1024;
+/// The longest a client may go on sending after the last words.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A connected client's stream with what waits to be written.
 pub(crate) struct Stream {
@@ -159,6 +162,31 @@ impl Stream {
         // Reset would overtake what was just written; a half close lets the peer read it first.
         shutdown(self.tcp.as_raw_fd(), Shutdown::Write).ok();
     }
+}
+
+/// Says the last words and closes so that they arrive: what is queued is written, and what the peer still sends is read
+/// and dropped for a moment, because unread bytes would turn the close into a reset that overtakes them.
+pub(crate) async fn farewell(mut stream: Stream) {
+    let socket = stream.socket();
+    let parting = async {
+        while stream.flush().is_ok() && stream.wants_write() {
+            if socket.writable().await.is_err() {
+                return;
+            }
+        }
+        stream.close();
+        let mut dropped = [0; 1024];
+        while socket.readable().await.is_ok() {
+            match socket.try_read(&mut dropped) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // Whoever goes on sending is cut off.
+    tokio::time::timeout(LINGER, parting).await.ok();
 }
 
 /// A stream between two runtimes.

@@ -5,7 +5,7 @@ use crate::codec::encode::{self, ConnackProperties};
 use crate::codec::{ReasonCode, Version};
 use crate::session::{ConnectedAs, Connection, Ending, Session};
 use crate::shared::lock;
-use crate::stream::Stream;
+use crate::stream::{Stream, farewell};
 use cordon_core::event::{Code, Event};
 use cordon_core::judge::Reason;
 use cordon_core::policy::Action;
@@ -88,7 +88,7 @@ impl Worker {
         let reason = event.reason.clone();
         let properties = ConnackProperties { reason_string: reason.as_deref(), ..ConnackProperties::default() };
         encode::connack(stream.out(), connect.version, false, code, &properties);
-        stream.close();
+        tokio::task::spawn_local(farewell(stream));
         self.shared.meters.connects_refused.add(1);
         if let Some(counters) = candidate.take_counters() {
             self.shared.sink.observe(vec![counters]);

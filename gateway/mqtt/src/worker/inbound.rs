@@ -228,7 +228,7 @@ impl Worker {
     /// The event for a denial.
     pub(super) fn denial(&self, session: &Session, denied: &Denied, now: Now) -> Event {
         let event = session.event(denied.code(), now).action(denied.action.name()).resource(denied.resource.as_str());
-        event.reason(denied.to_string()).rule(denied.rule.as_str())
+        event.reason(denied.reason.to_string()).rule(denied.rule.as_str())
     }
 
     /// What a policy refuses is an authorization failure of the thing; what an order cuts is not.

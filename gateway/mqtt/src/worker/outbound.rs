@@ -264,7 +264,7 @@ impl Worker {
             .thing(message.thing())
             .action(Action::Publish.name())
             .resource(message.topic())
-            .reason(denied.to_string())
+            .reason(denied.reason.to_string())
             .rule(denied.rule)
             .detail("message", "published before the order");
         let event = crate::shared::lock(&self.shared.refusals).note(event);
