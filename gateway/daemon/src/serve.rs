@@ -76,6 +76,9 @@ fn configuration(global: &Global, arguments: &ServeArgs) -> Result<(Config, Stri
 async fn serve(config: Config, banner: String) -> Result<()> {
     let mut signals = Signals::new()?;
     let rules = Rules::load(&config)?;
+    for warning in config.warnings.iter().chain(&rules.warnings) {
+        tracing::warn!("{warning}");
+    }
     let opening = config.clone();
     let open = tokio::task::spawn_blocking(move || Open::at(&opening)).await??;
     let record = Record::new(open.journal.recorder());

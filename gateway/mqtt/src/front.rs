@@ -187,14 +187,6 @@ async fn identify(
         let event = start(Code::AuthnNoCredentials).reason("extended authentication is not offered");
         return Err(refuse(ReasonCode::BadAuthenticationMethod, event));
     }
-    let now = shared.now();
-    let held = lock(&shared.guard).check(peer.ip(), connect.username, now.mono);
-    if let Err(refusal) = held {
-        let seconds = refusal.until.since(now.mono).as_secs().max(1);
-        let event = start(Code::AuthnRefusedTemporarily).rule(refusal.key.to_string());
-        let event = event.reason(format!("refused for another {seconds} s after failed logins"));
-        return Err(refuse(ReasonCode::Banned, event));
-    }
     match listener.auth {
         Auth::Anonymous => {
             let principal = Principal::Anonymous { listener: listener.name.to_string() };
@@ -204,6 +196,14 @@ async fn identify(
         Auth::Certificate => by_certificate(stream, shared)
             .map_err(|(code, why)| refuse(ReasonCode::NotAuthorized, start(code).reason(why))),
         Auth::Password => {
+            let now = shared.now();
+            let held = lock(&shared.guard).check(peer.ip(), connect.username, now.mono);
+            if let Err(refusal) = held {
+                let seconds = refusal.until.since(now.mono).as_secs().max(1);
+                let event = start(Code::AuthnRefusedTemporarily).rule(refusal.key.to_string());
+                let event = event.reason(format!("refused for another {seconds} s after failed logins"));
+                return Err(refuse(ReasonCode::Banned, event));
+            }
             let (Some(user), Some(password)) = (connect.username, connect.password) else {
                 let event = start(Code::AuthnNoCredentials).reason("the listener asks for a user name and a password");
                 fail(shared, peer, connect.username);

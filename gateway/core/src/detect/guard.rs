@@ -29,7 +29,9 @@ pub struct LoginLimits {
 ///
 /// A refusal is not extended by attempts during it. To guess at a device's name from elsewhere must not lock the device
 /// out: a failure that makes its address refused does not also refuse the name, and a refusal of a name does not hold for
-/// the address from which that name logged in last.
+/// the address from which that name logged in last. Nor must one guesser behind a shared address lock out the devices
+/// beside it: a refusal of the address does not hold for names that logged in from there last. Where both are refused,
+/// nobody gets in.
 #[derive(Debug, Default)]
 pub struct LoginGuard {
     limits: LoginLimits,
@@ -82,22 +84,26 @@ impl LoginGuard {
     /// The refusal in force for the address, or else for the name.
     pub fn check(&self, address: IpAddr, name: Option<&str>, now: Mono) -> Result<(), Refusal> {
         let address = LoginKey::address(address);
-        if let Some(refusal) = self.entries.get(&address).and_then(|entry| entry.refusal(now)) {
-            return Err(refusal.clone());
-        }
+        let of_address = self.entries.get(&address).and_then(|entry| entry.refusal(now));
         let named = name.and_then(|name| self.entries.get(&LoginKey::name(name)));
-        match named.filter(|entry| entry.home.as_ref() != Some(&address)).and_then(|entry| entry.refusal(now)) {
-            Some(refusal) => Err(refusal.clone()),
-            None => Ok(()),
+        let of_name = named.and_then(|entry| entry.refusal(now));
+        let at_home = named.is_some_and(|entry| entry.home.as_ref() == Some(&address));
+        match (of_address, of_name) {
+            (None, None) => Ok(()),
+            (Some(_), None) | (None, Some(_)) if at_home => Ok(()),
+            (Some(refusal), _) | (None, Some(refusal)) => Err(refusal.clone()),
         }
     }
 
     /// Counts a failed login, and gives the refusal that begins with it.
     pub fn failure(&mut self, address: IpAddr, name: Option<&str>, now: Mono) -> Option<Refusal> {
         let address = LoginKey::address(address);
-        // Attempts that were under way when the refusal began are part of what it answers.
         if self.entries.get(&address).is_some_and(|entry| entry.refusal(now).is_some()) {
-            return None;
+            // Attempts that were under way when the refusal began are part of what it answers; only names that are at
+            // home here may still try, and answer for it themselves.
+            let name = LoginKey::name(name?);
+            let at_home = self.entries.get(&name).is_some_and(|entry| entry.home.as_ref() == Some(&address));
+            return if at_home { self.fail(name, true, now) } else { None };
         }
         let by_address = self.fail(address, true, now);
         let by_name = name.and_then(|name| self.fail(LoginKey::name(name), by_address.is_none(), now));

@@ -12,7 +12,7 @@ async fn probe_big() {
     eprintln!("open {:?} {report:?} rss {} {:?}", t.elapsed(), rss(), journal.stats());
     if std::env::var_os("PROBE_FILL").is_some() {
         let t = Instant::now();
-        let n = 3_000_000u64;
+        let n = 1_500_000u64;
         for at in 0..n {
             journal.recorder().record(event(at).client_id(format!("client-{at}")).reason("a policy does not let this principal publish to this topic").rule(format!("policy line statement {}", at % 7)).principal(format!("cert:press-{}", at % 5000)).detail("h", format!("{:x}", at.wrapping_mul(0x9E3779B97F4A7C15))));
             if at % 8000 == 0 { journal.flush().await.unwrap(); }
