@@ -9,11 +9,11 @@ pub use wire::{Ack, Connack, Message, Packet, Will};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::BytesMut;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 
@@ -25,6 +25,8 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Options {
     /// The gateway's listener.
     pub address: SocketAddr,
+    /// The address to connect from; the system's choice without.
+    pub source: Option<IpAddr>,
     /// The TLS configuration; plain TCP without.
     pub tls: Option<Arc<ClientConfig>>,
     /// The protocol level: 3, 4 or 5.
@@ -66,6 +68,7 @@ impl Options {
     pub fn new(address: SocketAddr, client_id: &str) -> Self {
         Self {
             address,
+            source: None,
             tls: None,
             level: 4,
             client_id: client_id.to_owned(),
@@ -81,6 +84,13 @@ impl Options {
     #[must_use]
     pub fn login(mut self, user: &str, password: &str) -> Self {
         self.login = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Connects from this address.
+    #[must_use]
+    pub fn source(mut self, address: impl Into<IpAddr>) -> Self {
+        self.source = Some(address.into());
         self
     }
 
@@ -122,7 +132,7 @@ impl Device {
     /// # Errors
     /// When the connection or the TLS handshake fails.
     pub async fn open(options: &Options) -> Result<Self> {
-        let tcp = within("connect", TcpStream::connect(options.address)).await??;
+        let tcp = within("connect", dial(options)).await??;
         tcp.set_nodelay(true)?;
         let wire: Box<dyn Wire> = match &options.tls {
             None => Box::new(tcp),
@@ -174,6 +184,12 @@ impl Device {
         within("send", self.wire.write_all(bytes)).await??;
         within("flush", self.wire.flush()).await??;
         Ok(())
+    }
+
+    /// The bytes of a QoS 0 publish in MQTT 3.1.1, to be sent with others in one go.
+    #[must_use]
+    pub fn encoded(topic: &str, payload: &[u8]) -> bytes::Bytes {
+        wire::publish(4, topic, payload, 0, false, 0)
     }
 
     /// Publishes and returns the final reason code of the acknowledgement; 0 for QoS 0.
@@ -329,6 +345,13 @@ impl Device {
             ensure!(self.wire.read_buf(&mut self.buffer).await? > 0, "the gateway closed the connection");
         }
     }
+}
+
+async fn dial(options: &Options) -> std::io::Result<TcpStream> {
+    let Some(source) = options.source else { return TcpStream::connect(options.address).await };
+    let socket = if options.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind((source, 0).into())?;
+    socket.connect(options.address).await
 }
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> Result<T> {

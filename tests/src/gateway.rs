@@ -1,6 +1,7 @@
 //! The real binary, started as a process of its own in a directory of its own, on ports of its own.
 
 use crate::device::{DEADLINE, Options};
+use crate::pki::{Identity, Pki};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -218,6 +219,42 @@ impl Gateway {
     #[must_use]
     pub fn dir(&self) -> PathBuf {
         self.home.path().join("cordon-dev")
+    }
+
+    /// Writes a file of the development directory.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, file: &str, text: &str) -> Result<()> {
+        fs::write(self.dir().join(file), text).with_context(|| file.to_owned())
+    }
+
+    /// Replaces the only occurrence of `from` in a file of the development directory.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn edit(&self, file: &str, from: &str, to: &str) -> Result<()> {
+        let text = fs::read_to_string(self.dir().join(file)).with_context(|| file.to_owned())?;
+        ensure!(text.matches(from).count() == 1, "`{from}` does not occur exactly once in {file}:\n{text}");
+        self.write(file, &text.replace(from, to))
+    }
+
+    /// Adds to the end of a file of the development directory.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn append(&self, file: &str, more: &str) -> Result<()> {
+        let text = fs::read_to_string(self.dir().join(file)).with_context(|| file.to_owned())?;
+        self.write(file, &(text + more))
+    }
+
+    /// A certificate with this common name, signed by the operators' authority.
+    ///
+    /// # Errors
+    /// When the authority's key cannot be used.
+    pub fn operator(&self, name: &str) -> Result<Identity> {
+        let key = self.dir().join("operator-ca.key");
+        Pki::adopt(&self.home.path().join("operators"), "Cordon development operator CA", &key)?.client(name)
     }
 
     /// The ports.

@@ -50,12 +50,23 @@ enum Role {
 impl Pki {
     /// Makes an authority called `name` and writes its certificate to `<dir>/ca.pem`.
     pub fn create(dir: &Path, name: &str) -> Result<Self> {
+        Self::with_key(dir, name, KeyPair::generate()?)
+    }
+
+    /// The authority called `name` whose private key is in the PEM file `key`: what it signs into `dir` is as good as what
+    /// the owner of that key signs.
+    pub fn adopt(dir: &Path, name: &str, key: &Path) -> Result<Self> {
+        let pem = fs::read_to_string(key).with_context(|| format!("cannot read {}", key.display()))?;
+        Self::with_key(dir, name, KeyPair::from_pem(&pem)?)
+    }
+
+    fn with_key(dir: &Path, name: &str, key: KeyPair) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name = common_name(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let issuer = CertifiedIssuer::self_signed(params, key)?;
         let pki = Self { dir: dir.to_owned(), name: name.to_owned(), issuer };
         fs::write(pki.ca(), pki.issuer.pem())?;
         Ok(pki)

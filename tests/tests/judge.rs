@@ -42,6 +42,24 @@ async fn a_device_gets_in_by_password_or_certificate_and_its_messages_arrive_in_
 }
 
 #[tokio::test]
+async fn a_burst_of_messages_arrives_whole_and_in_order() -> Result<()> {
+    let gateway = Gateway::start()?;
+    let mut subscriber = Device::connect(&gateway.by_password("pump-01")?).await?;
+    subscriber.subscribed("plant/+/telemetry/#", 1).await?;
+    let mut publisher = Device::connect(&gateway.by_password("press-01")?).await?;
+    const COUNT: u32 = 5_000;
+    let mut burst = Vec::new();
+    for number in 0..COUNT {
+        burst.extend(Device::encoded("plant/press-01/telemetry/count", &number.to_be_bytes()));
+    }
+    publisher.send(&burst).await?;
+    for number in 0..COUNT {
+        assert_eq!(&subscriber.message().await?.payload[..], &number.to_be_bytes());
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_wrong_password_an_unknown_user_and_no_login_are_refused_and_recorded() -> Result<()> {
     let gateway = Gateway::start()?;
     let address = at(gateway.ports().mqtt);

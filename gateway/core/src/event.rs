@@ -5,7 +5,9 @@
 //! It never holds a payload or a password.
 
 mod catalogue;
+mod page;
 mod record;
 
 pub use catalogue::{CATALOGUE, Code, Entry, Severity};
+pub use page::page;
 pub use record::{Event, MAX_FIELD_BYTES};

@@ -47,7 +47,13 @@ impl Gateway {
         let refused = |error: &dyn std::fmt::Display| Fault::Refused(error.to_string());
         // The management identity is checked first, so that nothing is taken over when it is faulty.
         let tls = match &self.access {
-            Some(_) => Some(self.management_tls().await?),
+            Some(_) => match self.management_tls().await {
+                Ok(tls) => Some(tls),
+                Err(fault) => {
+                    self.engine.reload_refused(by, &fault.to_string()).await;
+                    return Err(fault);
+                }
+            },
             None => None,
         };
         let (config, mut parts) = self.engine.reload(by, reason).await.map_err(|error| refused(&error))?;

@@ -16,17 +16,45 @@ pub(crate) fn run(file: &Path) -> ExitCode {
     }
 }
 
+/// Reads everything a start needs from the configuration `file`. What [`run`] calls an error is an error here.
+///
+/// # Errors
+/// Everything that is wrong, sorted by file and line.
+pub(crate) fn load(file: &Path) -> Result<(Config, Rules), ConfigError> {
+    let (config, mut problems) = Config::draft(file)?;
+    let (rules, wrong_rules) = draft(&config);
+    problems.extend(wrong_rules);
+    ConfigError::of(problems)?;
+    Ok((config, rules))
+}
+
+/// Reads the rules that `config` names, and looks at its TLS files.
+///
+/// # Errors
+/// Everything that is wrong with them, sorted by file and line.
+pub(crate) fn rules(config: &Config) -> Result<Rules, ConfigError> {
+    let (rules, problems) = draft(config);
+    ConfigError::of(problems)?;
+    Ok(rules)
+}
+
+fn draft(config: &Config) -> (Rules, Vec<Problem>) {
+    let (mut rules, mut problems) = Rules::draft(config);
+    let (wrong, soon) = config.check_tls(clock::now());
+    problems.extend(wrong);
+    rules.warnings.extend(soon);
+    (rules, problems)
+}
+
 /// Writes the report to `out` and says whether the configuration can be used.
 fn report(file: &Path, out: &mut dyn Write) -> io::Result<bool> {
     let (config, mut problems) = match Config::draft(file) {
         Ok(draft) => draft,
         Err(error) => return refused(&error, out),
     };
-    let (rules, wrong_rules) = Rules::draft(&config);
-    let (wrong_tls, soon) = config.check_tls(clock::now());
+    let (rules, wrong_rules) = draft(&config);
     problems.extend(wrong_rules);
-    problems.extend(wrong_tls);
-    let mut warnings: Vec<&Problem> = config.warnings.iter().chain(&rules.warnings).chain(&soon).collect();
+    let mut warnings: Vec<&Problem> = config.warnings.iter().chain(&rules.warnings).collect();
     warnings.sort();
     for warning in warnings {
         writeln!(out, "warning: {warning}")?;

@@ -71,6 +71,8 @@ pub(crate) struct Knowledge {
     pub(crate) alarms: AlarmBook,
     pub(crate) remediation: Remediation,
     pub(crate) shadows: ShadowStore,
+    /// When each registered thing last did something, since the start.
+    pub(crate) seen: BTreeMap<String, Now>,
     /// What the restart left to be done, once the front door is there.
     due: Vec<Step>,
     tally: Tally,

@@ -12,7 +12,7 @@ use crate::feed::{self, Feed};
 use crate::outbox::DurableOutbox;
 use crate::record::Record;
 use crate::stores::Open;
-use crate::{clock, dev, logging, metrics, systemd};
+use crate::{check, clock, dev, logging, metrics, systemd};
 use anyhow::{Context as _, Result, anyhow};
 use cordon_control::{Access, Identity, Limits, Operators, Server};
 use cordon_core::detect::{LoginGuard, LoginLimits};
@@ -34,10 +34,10 @@ const EX_CONFIG: u8 = 78;
 
 /// Runs the gateway until it is told to stop.
 pub(crate) fn main(global: &Global, arguments: &ServeArgs) -> ExitCode {
-    let (config, banner) = match configuration(global, arguments) {
+    let (config, rules, banner) = match configuration(global, arguments) {
         Ok(found) => found,
         Err(error) => {
-            say(&format!("cordon: {error:#}\n"));
+            complain(&format!("{error:#}"));
             return ExitCode::from(EX_CONFIG);
         }
     };
@@ -45,22 +45,23 @@ pub(crate) fn main(global: &Global, arguments: &ServeArgs) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            say(&format!("cordon: the runtime cannot start: {error}\n"));
+            complain(&format!("the runtime cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(config, banner)) {
+    match runtime.block_on(serve(config, rules, banner)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("cordon: {error:#}\n"));
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn configuration(global: &Global, arguments: &ServeArgs) -> Result<(Config, String)> {
+fn configuration(global: &Global, arguments: &ServeArgs) -> Result<(Config, Rules, String)> {
     if let Some(file) = &arguments.config {
-        return Ok((Config::load(file)?, String::new()));
+        let (config, rules) = check::load(file)?;
+        return Ok((config, rules, String::new()));
     }
     let ports = dev::Ports {
         mqtt: arguments.mqtt_port,
@@ -69,13 +70,13 @@ fn configuration(global: &Global, arguments: &ServeArgs) -> Result<(Config, Stri
         metrics: arguments.metrics_port,
     };
     let prepared = dev::prepare(global.dev_dir(), ports)?;
+    let rules = check::rules(&prepared.config)?;
     let banner = dev::banner(&prepared);
-    Ok((prepared.config, banner))
+    Ok((prepared.config, rules, banner))
 }
 
-async fn serve(config: Config, banner: String) -> Result<()> {
+async fn serve(config: Config, rules: Rules, banner: String) -> Result<()> {
     let mut signals = Signals::new()?;
-    let rules = Rules::load(&config)?;
     for warning in config.warnings.iter().chain(&rules.warnings) {
         tracing::warn!("{warning}");
     }
@@ -243,6 +244,12 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+}
+
+/// Says on standard error why the gateway does not serve.
+fn complain(text: &str) {
+    let mut out = std::io::stderr().lock();
+    writeln!(out, "cordon: {text}").ok();
 }
 
 struct UplinkSink(Record);

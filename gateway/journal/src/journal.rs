@@ -325,4 +325,8 @@ impl Service for Reader {
     fn flush(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    fn idle(&mut self) {
+        self.archive.close_readers();
+    }
 }

@@ -13,11 +13,16 @@ use std::time::Duration;
 const QUEUE: usize = 1024;
 /// How many tasks share one flush at most; bounds how long the first of them waits.
 const GROUP: usize = 256;
+/// How long a thread without tasks waits before it frees what it can do without.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// What a worker's thread owns.
 pub(crate) trait Service: Send + 'static {
     /// Makes the changes of the tasks before durable.
     fn flush(&mut self) -> Result<(), StoreError>;
+
+    /// Frees what can be had again; nothing was asked for a while.
+    fn idle(&mut self) {}
 }
 
 /// A handle to the thread.
@@ -163,7 +168,14 @@ where
 fn run<S: Service>(mut service: S, queue: &flume::Receiver<Task<S>>) {
     let mut stopped = None;
     while stopped.is_none() {
-        let Ok(first) = queue.recv() else {
+        let first = match queue.recv_timeout(IDLE) {
+            Err(flume::RecvTimeoutError::Timeout) => {
+                service.idle();
+                queue.recv().ok()
+            }
+            received => received.ok(),
+        };
+        let Some(first) = first else {
             break;
         };
         let mut answers = Vec::new();

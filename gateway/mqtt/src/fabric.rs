@@ -145,7 +145,7 @@ impl FabricTx {
 // === impl FabricRx ===
 
 impl FabricRx {
-    /// The next message for this worker.
+    /// The next message for this worker. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Result<Envelope, FabricLost> {
         loop {
             match self.link.next().await {
@@ -156,7 +156,7 @@ impl FabricRx {
                         return Ok(message);
                     }
                 }
-                Ok(Some(Notification::Unschedule)) => self.link.wake().await.map_err(|_| FabricLost)?,
+                Ok(Some(Notification::Unschedule)) => self.link.ready().map_err(|_| FabricLost)?,
                 Ok(Some(Notification::Disconnect(..))) | Err(_) => return Err(FabricLost),
                 Ok(_) => {}
             }

@@ -185,16 +185,15 @@ impl Worker {
     /// Moves messages from the fabric to their subscribers, for as long as the fabric lives.
     async fn deliver_all(self: Rc<Self>, mut fabric: FabricRx) -> FabricLost {
         loop {
-            let mut next = fabric.next().await;
-            for _ in 0..BATCH {
-                match next {
+            let mut next = Some(fabric.next().await);
+            let mut taken = 0;
+            while let Some(message) = next {
+                match message {
                     Ok(message) => self.deliver(&message),
                     Err(lost) => return lost,
                 }
-                match fabric.next().now_or_never() {
-                    Some(further) => next = further,
-                    None => break,
-                }
+                taken += 1;
+                next = if taken < BATCH { fabric.next().now_or_never() } else { None };
             }
             self.write_all();
             fabric.drained();

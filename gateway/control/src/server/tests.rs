@@ -61,17 +61,19 @@ impl Site {
         GatewayClient::new(self.channel(Some(self.pki.operator(name))).await.unwrap())
     }
 
-    /// Whether a call with these credentials is answered by the gateway.
-    async fn answers(&self, credentials: Option<Credentials>) -> bool {
-        match self.channel(credentials).await {
-            Ok(channel) => GatewayClient::new(channel).status(StatusRequest {}).await.is_ok(),
-            Err(_) => false,
-        }
+    /// Whether a call with these credentials is answered by the gateway; if not, what the client sees.
+    async fn answers(&self, credentials: Option<Credentials>) -> Result<(), String> {
+        let channel = self.channel(credentials).await.map_err(|error| root(&error))?;
+        GatewayClient::new(channel).status(StatusRequest {}).await.map(|_| ()).map_err(|error| root(&error))
     }
 
     async fn event(&mut self) -> Event {
         self.events.recv().await.unwrap()
     }
+}
+
+fn root(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
 }
 
 fn quarantine(thing: &str) -> IsolateRequest {
@@ -96,18 +98,19 @@ async fn without_a_valid_certificate_nothing_answers_and_the_refusal_is_recorded
     let mut site = Site::open().await;
     let foreign = Pki::new().operator("ada");
     let expired = site.pki.expired_operator("ada");
-    for (credentials, why) in [
-        (None, "no client certificate"),
-        (Some(foreign), "not signed by the operator authority"),
-        (Some(expired), "has expired"),
+    for (credentials, alert, why) in [
+        (None, "CertificateRequired", "no client certificate"),
+        (Some(foreign), "DecryptError", "not signed by the operator authority"),
+        (Some(expired), "CertificateExpired", "has expired"),
     ] {
-        assert!(!site.answers(credentials).await, "{why}");
+        let seen = site.answers(credentials).await.unwrap_err();
+        assert!(seen.contains(alert), "{why}: the client sees {seen}");
         let event = site.event().await;
         assert_eq!(event.code, Code::OperatorRefused);
         assert!(event.peer.is_some_and(|peer| peer.ip() == site.address.ip()));
         assert!(event.reason.as_ref().is_some_and(|reason| reason.contains(why)), "{event:?}");
     }
-    assert!(site.answers(Some(site.pki.operator("ada"))).await);
+    site.answers(Some(site.pki.operator("ada"))).await.unwrap();
 }
 
 #[tokio::test]
@@ -117,7 +120,7 @@ async fn garbage_and_silence_on_the_port_are_recorded_and_hold_nobody_up() {
     let mut silent = TcpStream::connect(site.address).await.unwrap();
     let mut garbage = TcpStream::connect(site.address).await.unwrap();
     garbage.write_all(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n").await.unwrap();
-    assert!(site.answers(Some(site.pki.operator("vera"))).await);
+    site.answers(Some(site.pki.operator("vera"))).await.unwrap();
 
     let mut reasons = [site.event().await, site.event().await].map(|event| event.reason.unwrap());
     reasons.sort();

@@ -206,7 +206,7 @@ impl Backend for Gateway {
                     compliance: knowledge.compliance_of(&thing.name).to_owned(),
                     client_id: session.filter(|session| session.peer.is_some()).map(|session| session.client_id.clone()),
                     peer: session.and_then(|session| session.peer).map(|peer| peer.to_string()),
-                    last_seen: session.map(|session| session.since.into()),
+                    last_seen: knowledge.seen.get(&thing.name).copied().or(session.map(|session| session.since)).map(Into::into),
                 }
             })
             .collect();

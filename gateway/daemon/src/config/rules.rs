@@ -43,17 +43,18 @@ struct Notes {
 // === impl Rules ===
 
 impl Rules {
-    /// Reads every file that `config` names. For the start, `cordon check` and reloads.
+    /// Reads every file that `config` names, but for those of TLS.
     ///
     /// # Errors
     /// Everything that is wrong with them, sorted by file and line.
+    #[cfg(test)]
     pub(crate) fn load(config: &Config) -> Result<Self, ConfigError> {
         let (rules, problems) = Self::draft(config);
         ConfigError::of(problems)?;
         Ok(rules)
     }
 
-    /// Like [`Rules::load`], but what could be read comes along with what could not.
+    /// Reads every file that `config` names, but for those of TLS. What could be read comes along with what could not.
     pub(crate) fn draft(config: &Config) -> (Self, Vec<Problem>) {
         let mut notes = Notes::default();
         let (registry, fleet_text) = fleet::read(config, &mut notes);

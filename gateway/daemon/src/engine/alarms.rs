@@ -24,7 +24,10 @@ impl Knowledge {
             self.tally.count(counted);
             let stranger;
             let thing = match self.registry.get(&counted.thing) {
-                Some(thing) => thing,
+                Some(thing) => {
+                    self.seen.insert(thing.name.clone(), now);
+                    thing
+                }
                 None => {
                     stranger = Thing::named(&counted.thing);
                     &stranger

@@ -1,6 +1,7 @@
 //! Taking a changed configuration over: all of it or nothing.
 
 use super::{Engine, Knowledge, restore};
+use crate::check;
 use crate::config::{Config, ConfigError, Rules};
 use cordon_core::event::{Code, Event};
 use cordon_core::time::Now;
@@ -19,6 +20,9 @@ pub(crate) enum ReloadError {
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] cordon_mqtt::TlsError),
+    /// Reading the files ended unexpectedly.
+    #[error("the configuration could not be read: {0}")]
+    Reader(String),
     /// The system's random source failed.
     #[error("the passwords cannot be taken over: {0}")]
     Random(getrandom::Error),
@@ -30,9 +34,15 @@ impl Engine {
     /// Reads the configuration anew and takes over what changed: things, passwords, policies, profiles, baselines and
     /// certificates. Returns what was read, in words.
     pub(crate) async fn reload(&self, by: &str, reason: &str) -> Result<(Config, Vec<String>), ReloadError> {
+        let file = self.lock().await.config.file.clone();
+        let read = tokio::task::spawn_blocking(move || check::load(&file).map_err(ReloadError::from));
+        let read = read.await.unwrap_or_else(|error| Err(ReloadError::Reader(error.to_string())));
         let now = (self.clock)();
         let mut knowledge = self.lock().await;
-        let result = knowledge.reload(now).await;
+        let result = match read {
+            Ok((config, rules)) => knowledge.reload(config, rules, now).await,
+            Err(error) => Err(error),
+        };
         let event = match &result {
             Ok((_, parts)) => Event::new(Code::GatewayReloaded, now).reason(reason).detail("parts", parts.join(", ")),
             Err(error) => Event::new(Code::GatewayReloadRefused, now).reason(error.to_string()),
@@ -40,14 +50,23 @@ impl Engine {
         knowledge.record_durably(event.principal(by)).await;
         result
     }
+
+    /// Records that a changed configuration was not taken over.
+    pub(crate) async fn reload_refused(&self, by: &str, reason: &str) {
+        let event = Event::new(Code::GatewayReloadRefused, (self.clock)()).principal(by).reason(reason);
+        self.lock().await.record_durably(event).await;
+    }
 }
 
 // === impl Knowledge ===
 
 impl Knowledge {
-    async fn reload(&mut self, now: Now) -> Result<(Config, Vec<String>), ReloadError> {
-        let mut config = Config::load(&self.config.file)?;
-        let rules = Rules::load(&config)?;
+    async fn reload(
+        &mut self,
+        mut config: Config,
+        rules: Rules,
+        now: Now,
+    ) -> Result<(Config, Vec<String>), ReloadError> {
         if let Some(part) = fixed_part_changed(&self.config, &config) {
             return Err(ReloadError::NeedsRestart(part));
         }
@@ -56,8 +75,10 @@ impl Knowledge {
         config.control.clone_from(&self.config.control);
         config.metrics.clone_from(&self.config.metrics);
         let credentials = Arc::new(Credentials::new(rules.passwords).map_err(ReloadError::Random)?);
-        if let Some(broker) = self.broker() {
-            broker.reload_tls()?;
+        if let Some(broker) = self.broker().cloned() {
+            let tls = broker.clone();
+            let reloaded = tokio::task::spawn_blocking(move || tls.reload_tls()).await;
+            reloaded.map_err(|error| ReloadError::Reader(error.to_string()))??;
             broker.set_credentials(credentials);
         }
         let parts = vec![

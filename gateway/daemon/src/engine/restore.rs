@@ -12,6 +12,7 @@ use cordon_core::shadow::{Shadow, ShadowKey, ShadowLimits, ShadowStore};
 use cordon_core::time::Now;
 use cordon_journal::{Bucket, Change};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Under which key the boot that orders were stored in is kept.
@@ -47,6 +48,7 @@ pub(super) fn knowledge(config: Config, rules: Rules, stores: Stores, clock: fn(
         detector,
         alarms,
         remediation,
+        seen: BTreeMap::new(),
         due: steps,
         shadows,
         tally: Tally::new(now),

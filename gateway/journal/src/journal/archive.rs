@@ -168,9 +168,14 @@ impl Archive {
         }
     }
 
+    /// Closes what was opened for reading.
+    pub(super) fn close_readers(&self) {
+        lock(&self.open).clear();
+    }
+
     /// Closes every database.
     pub(super) fn close(&self) {
-        lock(&self.open).clear();
+        self.close_readers();
         let active = lock(&self.inner).active.take();
         drop(active);
     }

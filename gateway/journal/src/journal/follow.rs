@@ -42,7 +42,10 @@ impl Follower {
                 return Ok(Some(recorded));
             }
             if self.behind {
-                self.catch_up().await?;
+                match self.catch_up().await {
+                    Err(StoreError::Closed) => return Ok(None),
+                    result => result?,
+                }
                 continue;
             }
             match self.live.recv().await {

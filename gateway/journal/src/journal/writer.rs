@@ -29,13 +29,12 @@ pub(super) struct Writer {
 }
 
 /// What one commit is to do.
-#[derive(Default)]
 struct Batch {
     pending: Vec<Pending>,
     barriers: Vec<Barrier>,
     /// Says what was dropped; not from the queue, so that it is never dropped itself.
     notice: Option<Event>,
-    dropped: Dropped,
+    /// Nothing follows.
     last: bool,
 }
 
@@ -62,17 +61,8 @@ impl Writer {
 
     fn next(&self) -> Batch {
         let taken = self.queue.take();
-        let mut batch = Batch {
-            pending: taken.events,
-            barriers: taken.barriers,
-            notice: None,
-            dropped: taken.dropped,
-            last: taken.last,
-        };
-        if batch.dropped.total() > 0 {
-            batch.notice = Some(notice(&batch.dropped, &self.options));
-        }
-        batch
+        let notice = (taken.dropped.total() > 0).then(|| notice(&taken.dropped, &self.options));
+        Batch { pending: taken.events, barriers: taken.barriers, notice, last: taken.last }
     }
 
     fn commit(&mut self, batch: &mut Batch) -> Result<(), StoreError> {

@@ -44,4 +44,3 @@ fn event(at: u64) -> Event {
 fn notice(at: u64) -> Event {
     event(at).severity(Severity::Notice)
 }
-mod zz_probe;
