@@ -27,7 +27,15 @@ async fn a_quarantine_cuts_both_ways_at_once_leaves_the_door_open_and_can_be_rel
 
     let reason = "vibration out of range";
     let answer = gateway.json(&[
-        "isolate", "--thing", "press-01", "--level", "quarantine", "--for", "10m", "--reason", reason,
+        "isolate",
+        "--thing",
+        "press-01",
+        "--level",
+        "quarantine",
+        "--for",
+        "10m",
+        "--reason",
+        reason,
     ])?;
     let id = order_id(&answer)?;
     assert_eq!(press.publish(TELEMETRY, b"cut", 1).await?, 0x87);
@@ -61,7 +69,15 @@ async fn a_group_or_a_version_is_disconnected_and_kept_out_and_others_are_not() 
         let mut second = Device::connect(&gateway.by_certificate("press-02")?).await?;
         let mut other = Device::connect(&gateway.by_password("pump-01")?).await?;
         let answer = gateway.json(&[
-            "isolate", selector[0], selector[1], "--level", "disconnect", "--for", "10m", "--reason", "recall",
+            "isolate",
+            selector[0],
+            selector[1],
+            "--level",
+            "disconnect",
+            "--for",
+            "10m",
+            "--reason",
+            "recall",
         ])?;
         assert_eq!(first.closed().await?, Some(0x87));
         second.closed().await?;
@@ -82,8 +98,17 @@ async fn a_restriction_cuts_the_named_topics_only() -> Result<()> {
     let mut controller = Device::connect(&gateway.by_password("pump-01")?).await?;
     controller.subscribed("plant/+/telemetry/#", 1).await?;
     gateway.json(&[
-        "isolate", "--thing", "press-01", "--level", "restrict", "--block", "plant/+/cmd/#", "--for", "10m",
-        "--reason", "remote commands are suspect",
+        "isolate",
+        "--thing",
+        "press-01",
+        "--level",
+        "restrict",
+        "--block",
+        "plant/+/cmd/#",
+        "--for",
+        "10m",
+        "--reason",
+        "remote commands are suspect",
     ])?;
     controller.publish("plant/press-01/cmd/stop", b"cut", 1).await?;
     assert!(press.messages_so_far().await?.is_empty());
@@ -95,9 +120,7 @@ async fn a_restriction_cuts_the_named_topics_only() -> Result<()> {
 #[tokio::test]
 async fn an_order_survives_a_kill_and_holds_from_the_first_packet_on() -> Result<()> {
     let mut gateway = Gateway::start()?;
-    gateway.json(&[
-        "isolate", "--thing", "press-01", "--level", "disconnect", "--for", "1h", "--reason", "stolen",
-    ])?;
+    gateway.json(&["isolate", "--thing", "press-01", "--level", "disconnect", "--for", "1h", "--reason", "stolen"])?;
     gateway.kill()?;
     gateway.run()?;
     let (_, refused) = Device::try_connect(&gateway.by_password("press-01")?.v5()).await?;
@@ -122,7 +145,8 @@ async fn an_order_ends_by_itself() -> Result<()> {
 #[tokio::test]
 async fn a_preview_says_whom_an_order_would_cut_and_changes_nothing() -> Result<()> {
     let gateway = Gateway::start()?;
-    let answer = gateway.json(&["isolate", "--group", "line-1", "--level", "quarantine", "--reason", "x", "--dry-run"])?;
+    let answer =
+        gateway.json(&["isolate", "--group", "line-1", "--level", "quarantine", "--reason", "x", "--dry-run"])?;
     let text = serde_json::to_string(&answer)?;
     assert!(text.contains("press-01") && text.contains("press-02") && !text.contains("pump-01"), "{text}");
     assert!(gateway.json(&["orders"])?.is_empty());

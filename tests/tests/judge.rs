@@ -31,11 +31,10 @@ async fn a_device_gets_in_by_password_or_certificate_and_its_messages_arrive_in_
             let code = publisher.publish("plant/press-01/telemetry/temperature", &[qos], qos).await?;
             ensure!(code == 0, "QoS {qos} was answered with {code:#04x}");
             let message = subscriber.message().await?;
-            assert_eq!((message.topic.as_str(), &message.payload[..], message.qos), (
-                "plant/press-01/telemetry/temperature",
-                &[qos][..],
-                qos
-            ));
+            assert_eq!(
+                (message.topic.as_str(), &message.payload[..], message.qos),
+                ("plant/press-01/telemetry/temperature", &[qos][..], qos)
+            );
         }
     }
     Ok(())

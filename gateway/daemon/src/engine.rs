@@ -8,8 +8,8 @@ mod alarms;
 mod devices;
 mod gauges;
 mod isolation;
-mod remedies;
 mod reload;
+mod remedies;
 mod restore;
 mod summary;
 

@@ -71,11 +71,8 @@ impl Feed {
         if requests.len() >= COUNTED && !requests.contains_key(thing) {
             requests.clear();
         }
-        let bucket = requests.entry(thing.to_owned()).or_insert(Bucket {
-            tokens: REQUESTS_AT_ONCE,
-            at: now.mono,
-            told: None,
-        });
+        let bucket =
+            requests.entry(thing.to_owned()).or_insert(Bucket { tokens: REQUESTS_AT_ONCE, at: now.mono, told: None });
         let earned = now.mono.since(bucket.at).as_secs_f64() * REQUESTS_PER_SECOND;
         bucket.tokens = (bucket.tokens + earned).min(REQUESTS_AT_ONCE);
         bucket.at = now.mono;

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     let cli::Cli { global, command } = cli::Cli::parse();
     match command {
         cli::Command::Serve(arguments) => serve::main(&global, &arguments),
-        cli::Command::Check(arguments) => check::run(&arguments.config.unwrap_or_else(|| global.dev_dir().join("cordon.toml"))),
+        cli::Command::Check(arguments) => {
+            check::run(&arguments.config.unwrap_or_else(|| global.dev_dir().join("cordon.toml")))
+        }
         cli::Command::Client(command) => manage(global, command),
     }
 }

@@ -48,7 +48,8 @@ impl Record {
 
     fn note(&self, event: &Event) {
         self.counts.count(event);
-        let refused = event.code.matches("AUTHN_") || event.code.matches("AUTHZ_") || event.code.matches("OPERATOR_REFUSED");
+        let refused =
+            event.code.matches("AUTHN_") || event.code.matches("AUTHZ_") || event.code.matches("OPERATOR_REFUSED");
         if event.severity >= Severity::Error {
             tracing::error!(code = %event.code, thing = event.thing, reason = event.reason, rule = event.rule, "Event.");
         } else if refused {

@@ -84,7 +84,8 @@ async fn serve(config: Config, rules: Rules, banner: String) -> Result<()> {
     let open = tokio::task::spawn_blocking(move || Open::at(&opening)).await??;
     let record = Record::new(open.journal.recorder());
     let guard = Arc::new(Mutex::new(LoginGuard::new(login_limits(&config))));
-    let credentials = Arc::new(Credentials::new(rules.passwords.clone()).map_err(|error| anyhow!("no random numbers: {error}"))?);
+    let credentials =
+        Arc::new(Credentials::new(rules.passwords.clone()).map_err(|error| anyhow!("no random numbers: {error}"))?);
     let uplink_parts = config.uplink.clone().zip(open.outbox.clone());
     let stores = Stores {
         record: record.clone(),

@@ -17,7 +17,9 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    for command in ["serve", "check", "events", "alarms", "isolate", "orders", "release", "findings", "explain", "status"] {
+    for command in
+        ["serve", "check", "events", "alarms", "isolate", "orders", "release", "findings", "explain", "status"]
+    {
         let answer = cordon(&[command, "--help"]);
         assert!(answer.status.success(), "{command}");
         let help = text(&answer.stdout);

@@ -18,7 +18,8 @@ pub fn page() -> String {
         if of_entry != family {
             family = of_entry;
             // Writing to a string cannot fail.
-            let _ = write!(page, "\n## {family}\n\n| code | severity | what happened | what to do |\n|---|---|---|---|\n");
+            let _ =
+                write!(page, "\n## {family}\n\n| code | severity | what happened | what to do |\n|---|---|---|---|\n");
         }
         let _ = writeln!(page, "| `{}` | {} | {} | {} |", entry.name, entry.severity, entry.meaning, entry.advice);
     }

@@ -187,7 +187,8 @@ impl Backend for Gateway {
             }
         }
         let knowledge = self.engine.lock().await;
-        let wanted = knowledge.registry.things.values().filter(|found| thing.as_ref().is_none_or(|name| *name == found.name));
+        let wanted =
+            knowledge.registry.things.values().filter(|found| thing.as_ref().is_none_or(|name| *name == found.name));
         let things: Vec<_> = wanted
             .map(|thing| {
                 let (level, orders) = isolation_of(&knowledge, thing);
@@ -204,9 +205,16 @@ impl Backend for Gateway {
                     isolation: answers::level(level),
                     orders,
                     compliance: knowledge.compliance_of(&thing.name).to_owned(),
-                    client_id: session.filter(|session| session.peer.is_some()).map(|session| session.client_id.clone()),
+                    client_id: session
+                        .filter(|session| session.peer.is_some())
+                        .map(|session| session.client_id.clone()),
                     peer: session.and_then(|session| session.peer).map(|peer| peer.to_string()),
-                    last_seen: knowledge.seen.get(&thing.name).copied().or(session.map(|session| session.since)).map(Into::into),
+                    last_seen: knowledge
+                        .seen
+                        .get(&thing.name)
+                        .copied()
+                        .or(session.map(|session| session.since))
+                        .map(Into::into),
                 }
             })
             .collect();
@@ -304,7 +312,8 @@ impl Gateway {
         let things = knowledge.orders.preview(selector, registry);
         let connected = sessions.iter().filter(|session| {
             let thing = session.thing.as_ref();
-            session.peer.is_some() && thing.is_some_and(|name| things.contains(name) || *selector == Selector::Thing(name.clone()))
+            session.peer.is_some()
+                && thing.is_some_and(|name| things.contains(name) || *selector == Selector::Thing(name.clone()))
         });
         let selected = registry.select(selector).map(|thing| thing.name.clone());
         Ok(v1::IsolateResponse {

@@ -5,7 +5,7 @@ mod folder;
 mod passwords;
 mod references;
 
-use super::problem::{ConfigError, Problem};
+use super::problem::Problem;
 use super::{Config, read_text};
 use cordon_core::comply::Baseline;
 use cordon_core::detect::SecurityProfile;
@@ -48,9 +48,9 @@ impl Rules {
     /// # Errors
     /// Everything that is wrong with them, sorted by file and line.
     #[cfg(test)]
-    pub(crate) fn load(config: &Config) -> Result<Self, ConfigError> {
+    pub(crate) fn load(config: &Config) -> Result<Self, super::ConfigError> {
         let (rules, problems) = Self::draft(config);
-        ConfigError::of(problems)?;
+        super::ConfigError::of(problems)?;
         Ok(rules)
     }
 

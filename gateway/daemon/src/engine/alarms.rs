@@ -33,10 +33,9 @@ impl Knowledge {
                     &stranger
                 }
             };
-            for (metric, count) in [
-                (Metric::MessagesSent, counted.sent),
-                (Metric::AuthorizationFailures, counted.authorization_failures),
-            ] {
+            for (metric, count) in
+                [(Metric::MessagesSent, counted.sent), (Metric::AuthorizationFailures, counted.authorization_failures)]
+            {
                 if count > 0 {
                     self.detector.observe(thing, metric, count, now);
                 }

@@ -40,7 +40,9 @@ impl Knowledge {
             }
             Err(rejected) => {
                 let event = Event::new(Code::ShadowRejected, now).thing(message.thing.as_str());
-                self.record(event.resource(message.topic.as_str()).reason(format!("{} {}", rejected.code, rejected.message)));
+                self.record(
+                    event.resource(message.topic.as_str()).reason(format!("{} {}", rejected.code, rejected.message)),
+                );
                 self.publish(&key, &format!("{word}/rejected"), &rejected.document(now)).await;
             }
         }
@@ -49,9 +51,6 @@ impl Knowledge {
     async fn shadow_updated(&mut self, key: &ShadowKey, outcome: &UpdateOutcome, now: Now) {
         self.publish(key, "update/accepted", &outcome.accepted).await;
         self.publish(key, "update/documents", &outcome.documents).await;
-        if let Some(delta) = &outcome.delta {
-            self.publish(key, "update/delta", delta).await;
-        }
         self.keep_shadow(key).await;
         if outcome.touched_reported {
             let reported = self.shadows.peek(key).map(|shadow| shadow.reported().clone()).unwrap_or_default();
@@ -59,6 +58,12 @@ impl Knowledge {
                 self.note_firmware(&key.thing, &reported, now).await;
             }
             self.assess(key, &reported, now).await;
+        }
+        // What the assessment changed of the desired state came with a delta of its own. This one would ask a device that
+        // has gone further than the minimum to go back.
+        let stands = self.shadows.peek(key).is_some_and(|shadow| shadow.version() == outcome.version);
+        if let Some(delta) = outcome.delta.as_ref().filter(|_| stands) {
+            self.publish(key, "update/delta", delta).await;
         }
     }
 

@@ -22,9 +22,9 @@ impl Knowledge {
         let mut word = "unknown";
         let judged = self.registry.get(thing).is_some_and(|known| {
             let baselines = self.remediation.baselines().iter().filter(|baseline| baseline.applies(known));
-            baselines.map(|baseline| ShadowKey::of(thing, baseline.shadow.as_deref())).any(|key| {
-                self.shadows.peek(&key).is_some_and(|shadow| !shadow.reported().is_empty())
-            })
+            baselines
+                .map(|baseline| ShadowKey::of(thing, baseline.shadow.as_deref()))
+                .any(|key| self.shadows.peek(&key).is_some_and(|shadow| !shadow.reported().is_empty()))
         });
         if judged {
             word = "compliant";
@@ -81,7 +81,8 @@ impl Knowledge {
                 Step::SendDelta { thing, shadow, desired, finding, attempt } => {
                     let key = ShadowKey::of(&thing, shadow.as_deref());
                     self.desire(&key, &desired, now).await;
-                    let event = Event::new(Code::ComplianceDeltaSent, now).thing(thing).resource(key.topic("update/delta"));
+                    let event =
+                        Event::new(Code::ComplianceDeltaSent, now).thing(thing).resource(key.topic("update/delta"));
                     self.record(event.detail("finding", finding).detail("attempt", attempt.to_string()));
                 }
                 Step::WithdrawDesired { thing, shadow, desired } => {

@@ -92,13 +92,7 @@ fn remediation(
     (remediation, steps)
 }
 
-fn orders(
-    config: &Config,
-    stores: &Stores,
-    boot_id: &str,
-    same_boot: bool,
-    now: Now,
-) -> (OrderBook, Vec<Change>) {
+fn orders(config: &Config, stores: &Stores, boot_id: &str, same_boot: bool, now: Now) -> (OrderBook, Vec<Change>) {
     let stored = records::<Order>(stores, Bucket::Orders, now);
     let mut book = OrderBook::restore(stored.into_iter().map(|(_, order)| order), now, same_boot);
     book.configure(limits(config), config.gateway.break_glass.clone());
