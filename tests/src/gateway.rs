@@ -147,11 +147,18 @@ impl Gateway {
     /// Asks the process to stop, as systemd does, and waits for its end.
     ///
     /// # Errors
-    /// When it fails or does not end.
+    /// When it fails or does not end in time; it is killed then.
     pub fn stop(&mut self) -> Result<()> {
         let mut child = self.child.take().context("the gateway is not running")?;
-        signal(&child, "TERM")?;
-        let status = child.wait()?;
+        signal(child.id(), "TERM")?;
+        let id = child.id();
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || ended.send(child.wait()));
+        let Ok(status) = end.recv_timeout(DEADLINE * 2) else {
+            signal(id, "KILL")?;
+            bail!("the gateway did not stop within {:?}:\n{}", DEADLINE * 2, fs::read_to_string(self.log())?);
+        };
+        let status = status?;
         ensure!(status.success(), "the gateway ended with {status}:\n{}", fs::read_to_string(self.log())?);
         Ok(())
     }
@@ -161,7 +168,7 @@ impl Gateway {
     /// # Errors
     /// When it is not running.
     pub fn hangup(&self) -> Result<()> {
-        signal(self.child.as_ref().context("the gateway is not running")?, "HUP")
+        signal(self.pid().context("the gateway is not running")?, "HUP")
     }
 
     /// Whether the process still runs.
@@ -329,8 +336,8 @@ pub fn at(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn signal(child: &Child, name: &str) -> Result<()> {
-    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status()?;
+fn signal(process: u32, name: &str) -> Result<()> {
+    let status = Command::new("kill").args(["-s", name, &process.to_string()]).status()?;
     ensure!(status.success(), "kill -s {name} failed with {status}");
     Ok(())
 }

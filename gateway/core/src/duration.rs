@@ -1,7 +1,7 @@
 //! Durations as people write them: `500ms`, `10s`, `5m`, `1h30m`, `7d`.
 //!
 //! Whole numbers with a unit each, the larger unit first; a bare number is refused, because nobody agrees on what it
-//! means. What [`format`] prints, [`parse`] reads back exactly, to the millisecond.
+//! means. What [`format()`] prints, [`parse`] reads back exactly, to the millisecond.
 //!
 //! For configuration: `#[serde(with = "cordon_core::duration")]`, or `cordon_core::duration::optional` for an `Option`.
 

@@ -11,7 +11,7 @@ pub const MAX_FIELD_BYTES: usize = 512;
 
 /// A security event: who, from where, what, on what, why, and by which rule.
 ///
-/// Fields that do not apply are `None`. Text that comes from outside goes through [`Event::with`]-style setters, which
+/// Fields that do not apply are `None`. Text that comes from outside goes through setters, which
 /// bound its length. No payload and no password ever enters an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
