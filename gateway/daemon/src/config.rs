@@ -73,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     /// What works but is probably not meant.
     pub(crate) warnings: Vec<Problem>,
+    /// Whether the command line moved ports away from where the file says they are.
+    pub(crate) ports_moved: bool,
     /// The line of each key that is given, by its path.
     lines: BTreeMap<String, usize>,
 }
@@ -176,6 +178,7 @@ fn read(root: Section<'_>, file: &Path) -> Config {
         log: operate::log(root.section("log")),
         gateway,
         warnings: Vec::new(),
+        ports_moved: false,
         lines: BTreeMap::new(),
     };
     root.finish();

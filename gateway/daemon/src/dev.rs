@@ -111,6 +111,7 @@ fn configuration(ports: Ports) -> String {
 }
 
 fn move_ports(config: &mut Config, ports: Ports) -> Result<()> {
+    config.ports_moved = ports != Ports::default();
     for (name, port) in [(PLAIN, ports.mqtt), (TLS, ports.mqtts)] {
         let Some(port) = port else { continue };
         let found = config.listeners.iter_mut().find(|listener| listener.name == name);

@@ -29,6 +29,8 @@ use tokio::sync::{mpsc, watch};
 
 /// How long sessions may take to end.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long readers of metrics may take to finish.
+const GRACE: Duration = Duration::from_secs(1);
 /// Exit code for a configuration that cannot be used (`EX_CONFIG`).
 const EX_CONFIG: u8 = 78;
 
@@ -136,8 +138,17 @@ async fn serve(config: Config, rules: Rules, banner: String) -> Result<()> {
         let (endpoint, stopped) = (metrics::Endpoint::bind(endpoint).await?, stopped.clone());
         let (source, counts) = (gateway.clone(), record.counts());
         tasks.spawn(async move {
-            if let Err(error) = endpoint.serve(source, counts, until(stopped)).await {
-                tracing::error!(%error, "The metrics endpoint ended.");
+            let serving = endpoint.serve(source, counts, until(stopped.clone()));
+            // Without a limit, a reader that never finishes its request would keep the gateway from stopping.
+            let over = async {
+                until(stopped).await;
+                tokio::time::sleep(GRACE).await;
+            };
+            tokio::select! {
+                served = serving => if let Err(error) = served {
+                    tracing::error!(%error, "The metrics endpoint ended.");
+                },
+                () = over => {}
             }
             "metrics"
         });

@@ -13,6 +13,7 @@ use cordon_core::policy::{Action, Principal};
 use cordon_core::shadow::ShadowKey;
 use cordon_core::time::Now;
 use cordon_journal::{Filter, Order as Direction};
+use cordon_mqtt::Auth;
 use cordon_proto::v1;
 use cordon_uplink::LinkState;
 use futures::StreamExt as _;
@@ -254,15 +255,19 @@ impl Backend for Gateway {
             return Err(Fault::NotFound("no such session; name a thing with --thing".to_owned()));
         };
         let client_id = question.client_id.unwrap_or_else(|| name.clone());
-        let principal = match knowledge.registry.get(&name) {
-            Some(thing) => match &thing.username {
+        let stranger = session.filter(|session| session.thing.as_ref() == Some(&name)).and_then(|session| {
+            let listeners = &knowledge.config.listeners;
+            listeners.iter().find(|listener| listener.name == session.listener && listener.auth == Auth::Anonymous)
+        });
+        let principal = match (stranger, knowledge.registry.get(&name)) {
+            (Some(listener), _) => Principal::Anonymous { listener: listener.name.clone() },
+            (None, Some(thing)) => match &thing.username {
                 Some(user) => Principal::User(user.clone()),
                 None => Principal::Certificate { common_name: name.clone(), fingerprint: String::new() },
             },
-            None => match session {
-                Some(session) => Principal::Anonymous { listener: session.listener.clone() },
-                None => return Err(Fault::NotFound(format!("there is no thing `{name}`; `cordon things` lists them"))),
-            },
+            (None, None) => {
+                return Err(Fault::NotFound(format!("there is no thing `{name}`; `cordon things` lists them")));
+            }
         };
         let action = match question.action {
             v1::Action::Publish => Action::Publish,
@@ -275,7 +280,10 @@ impl Backend for Gateway {
         let rulebook = knowledge.rulebook();
         let address = session.and_then(|session| session.peer).map(|peer| peer.ip());
         let shown = principal.to_string();
-        let subject = rulebook.subject(principal, &client_id, Some(&name), address, false, false);
+        let mut subject = rulebook.subject(principal, &client_id, Some(&name), address, false, false);
+        if let Some(listener) = stranger.filter(|listener| !listener.policies.is_empty()) {
+            subject.policies = rulebook.policies_named(listener.policies.iter().map(String::as_str));
+        }
         let judge = Judge::new(&rulebook, &subject);
         let explanation = judge.explain(action, &resource);
         let would_be_cut_by = judge.would_cut(action, &resource).map(str::to_owned);

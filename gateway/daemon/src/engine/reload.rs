@@ -106,14 +106,21 @@ impl Knowledge {
 
 /// The part of the configuration that differs and that only a restart can change.
 fn fixed_part_changed(old: &Config, new: &Config) -> Option<&'static str> {
+    // Ports that the command line moved are not where the file says, and stay.
+    let moved = old.ports_moved;
     let listeners = |config: &Config| {
-        let parts = |l: &cordon_mqtt::ListenerConfig| (l.name.clone(), l.tls.clone(), l.auth, l.policies.clone());
-        config.listeners.iter().map(parts).collect::<Vec<_>>()
+        let mut listeners = config.listeners.clone();
+        listeners.iter_mut().filter(|_| moved).for_each(|listener| listener.bind.set_port(0));
+        listeners
     };
+    let control = |config: &Config| config.control.as_ref().map(|control| control.bind);
+    let metrics = |config: &Config| config.metrics.as_ref().map(|metrics| metrics.bind);
     [
         ("[gateway] name", old.gateway.name != new.gateway.name),
         ("[gateway] data_dir", old.gateway.data_dir != new.gateway.data_dir),
         ("[[listener]]", listeners(old) != listeners(new)),
+        ("[control] bind", !moved && control(old) != control(new)),
+        ("[metrics] bind", !moved && metrics(old) != metrics(new)),
         ("[limits]", old.limits != new.limits),
         ("[login]", old.login != new.login),
         ("[journal]", old.journal != new.journal),
