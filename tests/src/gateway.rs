@@ -2,6 +2,7 @@
 
 use crate::device::{DEADLINE, Options};
 use crate::pki::{Identity, Pki};
+use crate::process::{Process, Watch};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -171,6 +172,15 @@ impl Gateway {
         signal(self.pid().context("the gateway is not running")?, "HUP")
     }
 
+    /// Stops the process where it stands, or lets it go on: to decide who comes first.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        let name = if frozen { "STOP" } else { "CONT" };
+        signal(self.pid().context("the gateway is not running")?, name)
+    }
+
     /// Whether the process still runs.
     ///
     /// # Errors
@@ -194,6 +204,14 @@ impl Gateway {
     /// When it cannot be started.
     pub fn cordon(&self, arguments: &[&str]) -> Result<Output> {
         Ok(self.command()?.args(arguments).stdin(Stdio::null()).output()?)
+    }
+
+    /// Starts the `cordon` command with `--output json` against this gateway and reads its records as they come.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn watch(&self, arguments: &[&str]) -> Result<Process> {
+        Process::start(self.command()?.args(["--output", "json"]).args(arguments), Watch::Output)
     }
 
     /// Runs a command with `--output json` and returns its records.
@@ -336,7 +354,7 @@ pub fn at(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn signal(process: u32, name: &str) -> Result<()> {
+pub(crate) fn signal(process: u32, name: &str) -> Result<()> {
     let status = Command::new("kill").args(["-s", name, &process.to_string()]).status()?;
     ensure!(status.success(), "kill -s {name} failed with {status}");
     Ok(())

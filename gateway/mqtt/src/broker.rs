@@ -3,6 +3,7 @@
 use crate::auth::Credentials;
 use crate::config::{Limits, ListenerConfig};
 use crate::fabric;
+use crate::fence::Fence;
 use crate::listener::{self, Listener};
 use crate::meters::Meters;
 use crate::shared::{Clock, SessionInfo, Shared, Sink};
@@ -78,9 +79,14 @@ pub struct Broker {
     failed: mpsc::Receiver<usize>,
 }
 
-/// The workers' command queues.
+/// The ways to the workers.
 #[derive(Clone)]
-pub(crate) struct Lanes(Arc<[mpsc::Sender<Command>]>);
+pub(crate) struct Lanes(Arc<[Lane]>);
+
+struct Lane {
+    commands: mpsc::Sender<Command>,
+    fence: Arc<Fence>,
+}
 
 // === impl Lanes ===
 
@@ -90,14 +96,24 @@ impl Lanes {
         let mut hasher = DefaultHasher::new();
         client_id.hash(&mut hasher);
         let lane = usize::try_from(hasher.finish() % self.0.len() as u64).unwrap_or(0);
-        &self.0[lane]
+        &self.0[lane].commands
+    }
+
+    /// Waits until every worker has confirmed the epoch in force. Returns how many connections they ended.
+    async fn fence(&self) -> usize {
+        let asked: Vec<_> = self.0.iter().map(|lane| lane.fence.ask()).collect();
+        let mut ended = 0;
+        for told in asked {
+            ended += told.await.unwrap_or(0);
+        }
+        ended
     }
 
     async fn ask_all<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
         let mut answers = Vec::with_capacity(self.0.len());
         for lane in self.0.iter() {
             let (tx, rx) = oneshot::channel();
-            if lane.send(command(tx)).await.is_ok() {
+            if lane.commands.send(command(tx)).await.is_ok() {
                 answers.push(rx);
             }
         }
@@ -133,11 +149,13 @@ impl Broker {
         let (mut lanes, mut threads) = (Vec::new(), Vec::new());
         for (index, ends) in ends.into_iter().enumerate() {
             let (tx, rx) = mpsc::channel(COMMANDS);
-            lanes.push(tx);
+            let fence = Arc::new(Fence::default());
+            lanes.push(Lane { commands: tx, fence: fence.clone() });
             let (shared, failure) = (shared.clone(), failure.clone());
             let run = move || {
-                let end =
-                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker::run(index, shared, ends, rx)));
+                let work = || worker::run(index, shared, ends, rx, fence.clone());
+                let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                fence.close();
                 if !matches!(end, Ok(Ok(()))) {
                     failure.try_send(index).ok();
                 }
@@ -216,12 +234,12 @@ impl Handle {
     /// does not permit.
     pub async fn enforce(&self, rulebook: Arc<Rulebook>) -> Enforced {
         self.shared.set_rulebook(rulebook);
-        Enforced { ended: self.lanes.ask_all(Command::Enforce).await.into_iter().sum() }
+        Enforced { ended: self.lanes.fence().await }
     }
 
     /// Publishes a message of the gateway itself, at QoS 1.
     pub async fn publish(&self, topic: String, payload: Bytes, permit: Permit) {
-        self.lanes.0[0].send(Command::Publish { topic, payload, permit }).await.ok();
+        self.lanes.0[0].commands.send(Command::Publish { topic, payload, permit }).await.ok();
     }
 
     /// Ends a client's connection; it may come back. Returns whether there was one.

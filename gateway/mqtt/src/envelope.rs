@@ -1,8 +1,8 @@
 //! What travels through the fabric: a message with everything its deliverers need, in one allocation.
 //!
 //! The router behind the fabric only takes QoS 0 publishes of opaque bytes. The envelope carries the original QoS, the
-//! retain flag, the publisher, the epoch under which the publish was permitted, the MQTT 5 properties and the body; the
-//! receiving side slices it without copying.
+//! retain flag, the publisher, the epoch under which the publish was permitted, the message's number, the MQTT 5 properties
+//! and the body; the receiving side slices it without copying.
 
 use crate::codec::QoS;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -10,7 +10,7 @@ use cordon_core::judge::Permit;
 use cordon_core::time::Mono;
 use std::ops::Range;
 
-const HEAD: usize = 1 + 8 + 8 + 8 + 2 + 2 + 4;
+const HEAD: usize = 1 + 8 + 8 + 8 + 8 + 2 + 2 + 4;
 const RETAIN: u8 = 0b100;
 
 /// What a publisher says about one message, before it is sealed.
@@ -43,8 +43,8 @@ pub(crate) struct Envelope {
 // === impl Envelope ===
 
 impl Envelope {
-    /// Seals a letter. The permit proves that its publisher was judged.
-    pub(crate) fn seal(letter: &Letter<'_>, _permit: Permit) -> Self {
+    /// Seals a letter. The permit proves that its publisher was judged. `number` rises with every message of the gateway.
+    pub(crate) fn seal(letter: &Letter<'_>, number: u64, _permit: Permit) -> Self {
         let (thing, topic) = (letter.thing.as_bytes(), letter.topic.as_bytes());
         let mut out =
             BytesMut::with_capacity(HEAD + thing.len() + topic.len() + letter.properties.len() + letter.payload.len());
@@ -52,6 +52,7 @@ impl Envelope {
         out.put_u64(letter.publisher);
         out.put_u64(letter.epoch);
         out.put_u64(letter.expires.map_or(u64::MAX, |at| at.0));
+        out.put_u64(number);
         out.put_u16(u16::try_from(thing.len()).unwrap_or(0));
         out.put_u16(u16::try_from(topic.len()).unwrap_or(0));
         out.put_u32(u32::try_from(letter.properties.len()).unwrap_or(0));
@@ -69,9 +70,9 @@ impl Envelope {
         let number = |range: Range<usize>| {
             bytes.get(range).map(|part| part.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte)))
         };
-        let thing_end = HEAD + number(25..27)?;
-        let topic_end = thing_end + number(27..29)?;
-        let properties_end = topic_end + number(29..33)?;
+        let thing_end = HEAD + number(33..35)?;
+        let topic_end = thing_end + number(35..37)?;
+        let properties_end = topic_end + number(37..41)?;
         let whole = bytes.len() >= properties_end && std::str::from_utf8(&bytes[thing_end..topic_end]).is_ok();
         whole.then_some(Self { bytes, thing_end, topic_end, properties_end })
     }
@@ -102,6 +103,11 @@ impl Envelope {
 
     pub(crate) fn expires(&self) -> Option<Mono> {
         Some(self.long(17)).filter(|at| *at != u64::MAX).map(Mono)
+    }
+
+    /// Tells whether it was published before or after a subscription began.
+    pub(crate) fn number(&self) -> u64 {
+        self.long(25)
     }
 
     pub(crate) fn thing(&self) -> &str {
@@ -150,7 +156,7 @@ mod tests {
             properties: &[1, 2, 3],
             payload: b"body",
         };
-        let sealed = Envelope::seal(&letter, permit);
+        let sealed = Envelope::seal(&letter, 8, permit);
         let opened = Envelope::open(sealed.bytes().clone());
         let opened = opened.as_ref();
         assert_eq!(opened.map(Envelope::topic), Some("ü/b"));
@@ -158,7 +164,7 @@ mod tests {
         assert_eq!(opened.map(Envelope::payload), Some(&b"body"[..]));
         assert_eq!(opened.map(Envelope::properties), Some(&[1, 2, 3][..]));
         assert_eq!(opened.map(Envelope::qos), Some(QoS::ExactlyOnce));
-        assert_eq!(opened.map(|e| (e.retain(), e.publisher(), e.epoch())), Some((true, 7, 3)));
+        assert_eq!(opened.map(|e| (e.retain(), e.publisher(), e.epoch(), e.number())), Some((true, 7, 3, 8)));
         assert_eq!(opened.and_then(Envelope::expires), Some(Mono(99)));
     }
 
@@ -176,7 +182,7 @@ mod tests {
             properties: &[],
             payload: &[],
         };
-        let whole = Envelope::seal(&letter, permit).bytes().clone();
+        let whole = Envelope::seal(&letter, 8, permit).bytes().clone();
         for end in 0..whole.len() {
             assert!(Envelope::open(whole.slice(..end)).is_none(), "{end}");
         }

@@ -50,12 +50,13 @@ pub(crate) async fn greet(
     let mut buffer = BytesMut::new();
     let meeting = meet(&mut stream, &mut buffer, peer, &listener, &shared);
     let met = tokio::time::timeout(listener.connect_timeout, meeting).await;
-    drop(pending);
+    // Whoever is refused keeps the place in the line until the last words are said.
+    let _pending = pending;
     match met {
         Ok(Ok((connect, identity))) => {
             let (persistent, will) = (connect.session_expiry > 0, connect.will.is_some());
             let Some(place) = listener.place() else {
-                let event = event(&shared, &listener, peer, Code::LimitReached).client_id(connect.client_id.as_str());
+                let event = event(&shared, &listener, peer, Code::LimitReached).client_id(shown(&connect.client_id));
                 let event =
                     event.rule("listener.max_connections").reason("the listener serves as many clients as it may");
                 refuse(&shared, stream, Some(connect.version), ReasonCode::ServerBusy, event).await;
@@ -72,7 +73,9 @@ pub(crate) async fn greet(
             };
             let lane = lanes.of(&connect.client_id);
             let Ok(stream) = stream.detach() else { return };
-            let admission = Admission { stream, connect, identity, origin, leftover: buffer, place };
+            // An empty buffer still holds memory, for as long as the client stays.
+            let leftover = if buffer.is_empty() { BytesMut::new() } else { buffer };
+            let admission = Admission { stream, connect, identity, origin, leftover, place };
             lane.send(Command::Admit(Box::new(admission))).await.ok();
         }
         Ok(Err(refused)) => turn_away(&shared, &listener, peer, stream, refused).await,
@@ -105,7 +108,7 @@ async fn meet(
     shared: &Shared,
 ) -> Result<(ConnectedAs, Identity), Refused> {
     let length = first_packet(stream, buffer, shared.limits.max_packet_size).await?;
-    let (connected, identity) = {
+    let (connected, mut identity) = {
         let connect = codec::decode_connect(&buffer[..length])
             .map_err(|refused| Refused::Packet(refused.answer, refused.violation))?;
         let identity = identify(stream, &connect, peer, listener, shared).await?;
@@ -113,6 +116,10 @@ async fn meet(
     };
     buffer.advance(length);
     let connected = name(connected, &identity).ok_or(Refused::Silently)?;
+    if connected.assigned && matches!(identity.principal, Principal::Anonymous { .. }) {
+        // An order must reach the messages of this client too.
+        identity.thing = Some(connected.client_id.clone());
+    }
     if shared.rulebook().registry.get(&connected.client_id).is_some()
         && identity.thing.as_deref() != Some(connected.client_id.as_str())
     {
@@ -289,7 +296,12 @@ async fn turn_away(shared: &Shared, listener: &Listener, peer: SocketAddr, strea
 /// Answers with a CONNACK if there is a version to answer in, records, and closes so that the answer arrives.
 async fn refuse(shared: &Shared, mut stream: Stream, version: Option<Version>, code: ReasonCode, event: Event) {
     if let Some(version) = version {
-        let properties = ConnackProperties { reason_string: event.reason.as_deref(), ..ConnackProperties::default() };
+        let told = match event.code {
+            // The peer is not told which of the two is wrong, so that names cannot be probed.
+            Code::AuthnUnknownUser | Code::AuthnBadPassword => Some("the user name or the password is wrong"),
+            _ => event.reason.as_deref(),
+        };
+        let properties = ConnackProperties { reason_string: told, ..ConnackProperties::default() };
         encode::connack(stream.out(), version, false, code, &properties);
     }
     shared.meters.connects_refused.add(1);

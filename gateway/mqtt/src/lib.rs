@@ -1,6 +1,6 @@
 //! The front door of the gateway: listeners, TLS, the MQTT codec, sessions, retained messages, and the fabric.
 //!
-//! Cordon owns the MQTT session; rumqttd's router, behind [`fabric`], only fans messages out between workers. Every
+//! Cordon owns the MQTT session; rumqttd's router, in the module `fabric`, only fans messages out between workers. Every
 //! packet is judged in both directions by `cordon-core` before it moves on: what publishes or delivers takes a
 //! [`cordon_core::judge::Permit`].
 //!
@@ -15,6 +15,7 @@ mod broker;
 mod config;
 mod envelope;
 mod fabric;
+mod fence;
 mod front;
 mod listener;
 mod meters;

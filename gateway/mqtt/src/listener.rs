@@ -6,6 +6,7 @@ use crate::front;
 use crate::shared::{Shared, lock};
 use crate::tls;
 use arc_swap::ArcSwapOption;
+use nix::sys::socket::{setsockopt, sockopt};
 use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::io;
@@ -17,6 +18,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long to rest when the system has no more descriptors.
 const REST: Duration = Duration::from_millis(50);
+
+/// Seconds of silence after which the system asks whether the peer is still there.
+const PROBE_AFTER: u32 = 120;
 
 /// What the connections of one listener share.
 pub(crate) struct Listener {
@@ -108,6 +112,9 @@ pub(crate) async fn accept(socket: TcpListener, listener: Arc<Listener>, shared:
 fn welcome(stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>, shared: &Arc<Shared>, lanes: &Lanes) {
     shared.meters.accepted.add(1);
     stream.set_nodelay(true).ok();
+    // Without a keep-alive of MQTT, only this finds out that a peer has vanished.
+    setsockopt(&stream, sockopt::KeepAlive, &true).ok();
+    setsockopt(&stream, sockopt::TcpKeepIdle, &PROBE_AFTER).ok();
     let Some(pending) = listener.queue_up(peer.ip()) else {
         shared.meters.connects_refused.add(1);
         front::refuse_crowd(shared, listener, peer);

@@ -5,12 +5,19 @@ use cordon_core::time::Mono;
 use cordon_core::topic;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::time::Duration;
 
-/// The retained messages by topic, at most so many.
+/// What all retained messages may take together, in bytes.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// The retained messages by topic, at most so many and so much.
 #[derive(Debug)]
 pub(crate) struct Retained {
     messages: BTreeMap<String, Envelope>,
+    bytes: usize,
     limit: usize,
+    /// When expired messages were last looked for to make room.
+    swept: Mono,
 }
 
 /// The store holds as many messages as it may; the message is delivered but not retained.
@@ -21,26 +28,50 @@ pub(crate) struct Full;
 
 impl Retained {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { messages: BTreeMap::new(), limit }
+        Self { messages: BTreeMap::new(), bytes: 0, limit, swept: Mono(0) }
     }
 
     /// Takes over a message that was published with the retain flag; one without a body removes what was there.
-    pub(crate) fn set(&mut self, message: &Envelope) -> Result<(), Full> {
+    pub(crate) fn set(&mut self, message: &Envelope, now: Mono) -> Result<(), Full> {
+        let old = self.messages.get(message.topic()).map_or(0, cost);
         if message.payload().is_empty() {
             self.messages.remove(message.topic());
-        } else if let Some(old) = self.messages.get_mut(message.topic()) {
-            *old = message.clone();
-        } else if self.messages.len() < self.limit {
-            self.messages.insert(message.topic().to_owned(), message.clone());
-        } else {
+            self.bytes -= old;
+            return Ok(());
+        }
+        if !self.has_room(message, old) && !self.sweep(now, message, old) {
+            // What was retained is outdated: no message is better than the wrong one.
+            self.messages.remove(message.topic());
+            self.bytes -= old;
             return Err(Full);
         }
+        self.bytes += cost(message);
+        self.bytes -= self.messages.insert(message.topic().to_owned(), message.clone()).as_ref().map_or(0, cost);
         Ok(())
+    }
+
+    fn has_room(&self, message: &Envelope, old: usize) -> bool {
+        self.messages.len() - usize::from(old > 0) < self.limit && self.bytes - old + cost(message) <= MAX_BYTES
+    }
+
+    /// Removes what has expired, at most once a second. Returns whether there is room then.
+    fn sweep(&mut self, now: Mono, message: &Envelope, old: usize) -> bool {
+        if now.since(self.swept) < Duration::from_secs(1) {
+            return false;
+        }
+        self.swept = now;
+        let topic = message.topic();
+        self.messages.retain(|name, kept| name == topic || kept.expires().is_none_or(|at| at > now));
+        self.bytes = self.messages.values().map(cost).sum();
+        self.has_room(message, old)
     }
 
     /// The messages that `filter` selects, in the order of their topics. Expired ones are removed on the way.
     pub(crate) fn select(&mut self, filter: &str, now: Mono) -> Vec<Envelope> {
-        let wildcard = filter.find(['+', '#']).unwrap_or(filter.len());
+        let Some(wildcard) = filter.find(['+', '#']) else {
+            let found = self.messages.get(filter).filter(|message| message.expires().is_none_or(|at| at > now));
+            return found.cloned().into_iter().collect();
+        };
         // `a/#` selects `a` too, which sorts before the prefix `a/`.
         let prefix = filter[..wildcard].trim_end_matches('/');
         let from = (Bound::Included(prefix), Bound::Unbounded);
@@ -59,10 +90,15 @@ impl Retained {
             }
         }
         for name in expired {
-            self.messages.remove(&name);
+            self.bytes -= self.messages.remove(&name).as_ref().map_or(0, cost);
         }
         selected
     }
+}
+
+/// The topic is held twice.
+fn cost(message: &Envelope) -> usize {
+    message.size() + message.topic().len()
 }
 
 #[cfg(test)]
@@ -86,7 +122,7 @@ mod tests {
             properties: &[],
             payload,
         };
-        Envelope::seal(&letter, judge::judge_gateway(Action::Publish, topic))
+        Envelope::seal(&letter, 0, judge::judge_gateway(Action::Publish, topic))
     }
 
     fn topics(of: Vec<Envelope>) -> Vec<String> {
@@ -97,23 +133,35 @@ mod tests {
     fn a_filter_selects_what_it_matches_and_an_empty_body_removes() {
         let mut store = Retained::new(10);
         for topic in ["a", "a/b", "a/b/c", "ab", "$SYS/a"] {
-            store.set(&message(topic, b"x", None)).unwrap();
+            store.set(&message(topic, b"x", None), Mono(0)).unwrap();
         }
         assert_eq!(topics(store.select("a/#", Mono(0))), ["a", "a/b", "a/b/c"]);
         assert_eq!(topics(store.select("a/b", Mono(0))), ["a/b"]);
         assert_eq!(topics(store.select("+", Mono(0))), ["a", "ab"]);
         assert_eq!(topics(store.select("$SYS/#", Mono(0))), ["$SYS/a"]);
-        store.set(&message("a/b", b"", None)).unwrap();
+        store.set(&message("a/b", b"", None), Mono(0)).unwrap();
         assert_eq!(topics(store.select("a/+", Mono(0))), Vec::<String>::new());
     }
 
     #[test]
-    fn an_expired_message_is_gone_and_a_full_store_says_so() {
+    fn an_expired_message_is_gone_and_makes_room_and_a_full_store_says_so() {
         let mut store = Retained::new(1);
-        store.set(&message("a", b"x", Some(Mono(5)))).unwrap();
-        assert_eq!(store.set(&message("b", b"x", None)), Err(Full));
-        assert_eq!(store.select("a", Mono(4)).len(), 1);
-        assert_eq!(store.select("a", Mono(5)).len(), 0);
-        assert_eq!(store.set(&message("b", b"x", None)), Ok(()));
+        store.set(&message("a", b"x", Some(Mono(5000))), Mono(0)).unwrap();
+        assert_eq!(store.set(&message("b", b"x", None), Mono(4000)), Err(Full));
+        assert_eq!(store.select("a", Mono(4000)).len(), 1);
+        assert_eq!(store.select("a", Mono(5000)).len(), 0);
+        assert_eq!(store.set(&message("b", b"x", None), Mono(6000)), Ok(()));
+        assert_eq!(store.set(&message("b", b"xy", None), Mono(6000)), Ok(()), "a change takes no further place");
+    }
+
+    #[test]
+    fn large_messages_fill_the_store_before_their_number_does() {
+        let mut store = Retained::new(100);
+        let body = vec![0; MAX_BYTES / 2];
+        store.set(&message("a", &body, None), Mono(0)).unwrap();
+        assert_eq!(store.set(&message("b", &body, None), Mono(0)), Err(Full));
+        assert_eq!(store.set(&message("a", b"", None), Mono(0)), Ok(()));
+        assert_eq!(store.set(&message("b", &body, None), Mono(0)), Ok(()));
+        assert_eq!(store.bytes, store.messages.values().map(cost).sum::<usize>());
     }
 }

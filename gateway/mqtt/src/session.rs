@@ -17,9 +17,10 @@ pub(crate) use verdicts::Verdicts;
 use crate::auth::Identity;
 use crate::codec::Version;
 use crate::refusals::Refusals;
-use crate::shared::{SessionInfo, ThingCounters};
+use crate::shared::{SessionInfo, ThingCounters, shown};
 use crate::subscriptions::{Subscriber, Terms};
 use cordon_core::event::{Code, Event};
+use cordon_core::policy::Principal;
 use cordon_core::time::{Mono, Now};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -44,7 +45,9 @@ pub(crate) struct Origin {
 pub(crate) struct Session {
     number: u64,
     pub(crate) client_id: String,
-    pub(crate) identity: Identity,
+    /// Who authenticated last. It changes only when a device comes back with a renewed certificate.
+    pub(crate) principal: RefCell<Principal>,
+    thing: Option<String>,
     pub(crate) origin: RefCell<Origin>,
     /// The connection, while there is one.
     pub(crate) connection: RefCell<Option<Rc<Connection>>>,
@@ -54,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) left: Cell<Option<Mono>>,
     /// Subscriptions by filter, as the client spelled it.
     pub(crate) filters: RefCell<BTreeMap<String, Terms>>,
+    /// The bytes of those filters together.
+    pub(crate) filter_bytes: Cell<usize>,
     pub(crate) delivery: RefCell<Delivery>,
     pub(crate) verdicts: RefCell<Verdicts>,
     pub(crate) refusals: RefCell<Refusals>,
@@ -79,12 +84,14 @@ impl Session {
         Self {
             number,
             client_id,
-            identity,
+            principal: RefCell::new(identity.principal),
+            thing: identity.thing,
             origin: RefCell::new(origin),
             connection: RefCell::new(None),
             expiry: Cell::new(0),
             left: Cell::new(None),
             filters: RefCell::default(),
+            filter_bytes: Cell::new(0),
             delivery: RefCell::default(),
             verdicts: RefCell::new(verdicts),
             refusals: RefCell::default(),
@@ -102,7 +109,16 @@ impl Session {
     }
 
     pub(crate) fn thing(&self) -> &str {
-        self.identity.thing.as_deref().unwrap_or_default()
+        self.thing.as_deref().unwrap_or_default()
+    }
+
+    /// Whether `other`, a client that says to be this one, is it: the same principal, or the same thing with another of
+    /// its certificates.
+    pub(crate) fn belongs_to(&self, other: &Self) -> bool {
+        match (&*self.principal.borrow(), &*other.principal.borrow()) {
+            (Principal::Certificate { .. }, Principal::Certificate { .. }) => self.thing == other.thing,
+            (one, another) => one == another,
+        }
     }
 
     pub(crate) fn connection(&self) -> Option<Rc<Connection>> {
@@ -113,29 +129,29 @@ impl Session {
     pub(crate) fn event(&self, code: Code, now: Now) -> Event {
         let origin = self.origin.borrow();
         let mut event = Event::new(code, now)
-            .client_id(self.client_id.clone())
-            .principal(self.identity.principal.to_string())
+            .client_id(shown(&self.client_id))
+            .principal(shown(&self.principal.borrow().to_string()))
             .listener(&*origin.listener)
             .peer(origin.peer);
-        event.thing.clone_from(&self.identity.thing);
+        event.thing = self.thing.as_deref().map(|thing| shown(thing).to_owned());
         event
     }
 
     /// What happened since the last call; `None` if nothing did.
     pub(crate) fn take_counters(&self) -> Option<ThingCounters> {
-        self.total_sent.set(self.total_sent.get() + self.sent.get());
-        self.total_received.set(self.total_received.get() + self.received.get());
-        let thing = self.identity.thing.clone()?;
         let counters = ThingCounters {
-            thing,
+            thing: String::new(),
             sent: self.sent.take(),
             received: self.received.take(),
             connects: self.connects.take(),
             bytes: self.bytes.take(),
             authorization_failures: self.failures.take(),
         };
+        self.total_sent.set(self.total_sent.get() + counters.sent);
+        self.total_received.set(self.total_received.get() + counters.received);
         let anything = counters.sent + counters.received + counters.connects + counters.authorization_failures > 0;
-        anything.then_some(counters)
+        let thing = self.thing.as_ref().filter(|_| anything)?.clone();
+        Some(ThingCounters { thing, ..counters })
     }
 
     pub(crate) fn info(&self) -> SessionInfo {
@@ -143,8 +159,8 @@ impl Session {
         let connected = self.connection.borrow().is_some();
         SessionInfo {
             client_id: self.client_id.clone(),
-            thing: self.identity.thing.clone(),
-            principal: self.identity.principal.to_string(),
+            thing: self.thing.clone(),
+            principal: self.principal.borrow().to_string(),
             peer: connected.then_some(origin.peer),
             listener: origin.listener.to_string(),
             version: origin.version.name(),

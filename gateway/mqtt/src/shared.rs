@@ -109,6 +109,7 @@ pub(crate) struct Shared {
     rulebook: ArcSwap<Rulebook>,
     epoch: AtomicU64,
     next_session: AtomicU64,
+    next_message: AtomicU64,
 }
 
 // === impl Shared ===
@@ -139,6 +140,7 @@ impl Shared {
             rulebook: ArcSwap::new(rulebook),
             epoch,
             next_session: AtomicU64::new(1),
+            next_message: AtomicU64::new(1),
         }
     }
 
@@ -162,6 +164,16 @@ impl Shared {
         (self.clock)()
     }
 
+    /// Numbers a message.
+    pub(crate) fn next_message(&self) -> u64 {
+        self.next_message.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// The number of the message that is published next. Whoever publishes it sees what was stored before this call.
+    pub(crate) fn coming_message(&self) -> u64 {
+        self.next_message.fetch_add(0, Ordering::AcqRel)
+    }
+
     pub(crate) fn next_session(&self) -> u64 {
         self.next_session.fetch_add(1, Ordering::Relaxed)
     }
@@ -170,4 +182,14 @@ impl Shared {
 /// Locks, and carries on with the data of a thread that died holding the lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The part of a text from outside that an event shows.
+pub(crate) fn shown(text: &str) -> &str {
+    const SHOWN: usize = 256;
+    let mut end = text.len().min(SHOWN);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

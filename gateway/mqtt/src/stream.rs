@@ -3,7 +3,9 @@
 //! TLS is driven here by hand, not by an adapter, because the connection changes its runtime when the client is
 //! admitted, and because a worker must be able to write to it from the task that has the message.
 
-use bytes::{Buf, BytesMut};
+mod unsent;
+
+use bytes::BytesMut;
 use nix::sys::socket::{Shutdown, shutdown};
 use rustls::ServerConnection;
 use std::io::{self, Read, Write};
@@ -11,17 +13,31 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use unsent::Unsent;
 
 /// Bytes read at once.
 pub(crate) const SCRATCH: usize = 64 * 1024;
 /// The longest a client may go on sending after the last words.
-const LINGER: Duration = Duration::from_secs(1);
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// A connected client's stream with what waits to be written.
 pub(crate) struct Stream {
     tcp: Arc<TcpStream>,
     tls: Option<Box<ServerConnection>>,
-    out: BytesMut,
+    out: Unsent,
+    finish: Finish,
+}
+
+/// How far the end of a stream has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finish {
+    Open,
+    /// The TLS session said goodbye.
+    Notified,
+    /// Nothing more is sent.
+    Done,
+    /// The connection is reset, and what the peer has not got by now is lost to it.
+    Aborted,
 }
 
 /// What a read brought.
@@ -61,7 +77,7 @@ impl Stream {
             tls.set_buffer_limit(None);
             Box::new(tls)
         });
-        Self { tcp: Arc::new(tcp), tls, out: BytesMut::new() }
+        Self { tcp: Arc::new(tcp), tls, out: Unsent::default(), finish: Finish::Open }
     }
 
     /// Takes the stream apart, to be put together again on another runtime.
@@ -107,7 +123,7 @@ impl Stream {
 
     /// The buffer that packets are encoded into; [`Stream::flush`] sends it.
     pub(crate) fn out(&mut self) -> &mut BytesMut {
-        &mut self.out
+        self.out.buffer()
     }
 
     /// Bytes not yet taken by the socket.
@@ -124,14 +140,13 @@ impl Stream {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let Some(tls) = &mut self.tls else {
             while !self.out.is_empty() {
-                match self.tcp.try_write(&self.out) {
+                match self.tcp.try_write(self.out.rest()) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(n) => self.out.advance(n),
+                    Ok(n) => self.out.take(n),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                     Err(error) => return Err(error),
                 }
             }
-            self.out = BytesMut::new();
             return Ok(());
         };
         loop {
@@ -143,57 +158,82 @@ impl Stream {
                 }
             }
             if self.out.is_empty() {
-                self.out = BytesMut::new();
                 return Ok(());
             }
             let chunk = self.out.len().min(SCRATCH);
-            tls.writer().write_all(&self.out[..chunk])?;
-            self.out.advance(chunk);
+            tls.writer().write_all(&self.out.rest()[..chunk])?;
+            self.out.take(chunk);
         }
     }
 
-    /// Ends the stream politely, as far as the socket takes it.
-    pub(crate) fn close(&mut self) {
-        self.flush().ok();
-        if let Some(tls) = &mut self.tls {
-            tls.send_close_notify();
+    /// Withdraws the packets that were not begun to be sent and that `keep` does not keep.
+    pub(crate) fn withdraw(&mut self, keep: impl FnMut(&[u8]) -> bool) {
+        self.out.withdraw(keep);
+    }
+
+    /// Writes what waits and, once nothing does, closes this direction. Returns whether that is done.
+    pub(crate) fn finish(&mut self) -> io::Result<bool> {
+        match self.finish {
+            Finish::Done => return Ok(true),
+            Finish::Aborted => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Finish::Open | Finish::Notified => self.flush()?,
         }
-        self.flush().ok();
+        if self.wants_write() {
+            return Ok(false);
+        }
+        if self.finish == Finish::Open
+            && let Some(tls) = &mut self.tls
+        {
+            tls.send_close_notify();
+            self.finish = Finish::Notified;
+            return self.finish();
+        }
         // Reset would overtake what was just written; a half close lets the peer read it first.
         shutdown(self.tcp.as_raw_fd(), Shutdown::Write).ok();
+        self.finish = Finish::Done;
+        Ok(true)
+    }
+
+    /// Drops what was not sent, and what the system holds for the peer too: the close becomes a reset.
+    pub(crate) fn abort(&mut self) {
+        self.out.clear();
+        self.tcp.set_zero_linger().ok();
+        self.finish = Finish::Aborted;
     }
 }
 
-/// Says the last words and closes so that they arrive: what is queued is written, and what the peer still sends is read
-/// and dropped for a moment, because unread bytes would turn the close into a reset that overtakes them.
+/// Says the last words of a stream that nobody else writes to, and closes it so that they arrive.
 pub(crate) async fn farewell(mut stream: Stream) {
     let socket = stream.socket();
+    part(&socket, || stream.finish()).await;
+}
+
+/// Calls `finish` until it is done. Then reads and drops what the peer still sends, because unread bytes would turn the
+/// close into a reset that overtakes the last words. Whoever goes on sending is cut off.
+pub(crate) async fn part(socket: &TcpStream, mut finish: impl FnMut() -> io::Result<bool>) {
     let parting = async {
-        while stream.flush().is_ok() && stream.wants_write() {
-            if socket.writable().await.is_err() {
-                return;
-            }
+        while !finish()? {
+            socket.writable().await?;
         }
-        stream.close();
-        let mut dropped = [0; 1024];
-        while socket.readable().await.is_ok() {
+        let mut dropped = vec![0; 4096];
+        loop {
+            socket.readable().await?;
             match socket.try_read(&mut dropped) {
-                Ok(0) => return,
-                Ok(_) => {}
+                Ok(0) => return Ok(()),
+                Ok(_) => tokio::task::yield_now().await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
+                Err(error) => return Err(error),
             }
         }
     };
-    // Whoever goes on sending is cut off.
-    tokio::time::timeout(LINGER, parting).await.ok();
+    let _: Result<io::Result<()>, _> = tokio::time::timeout(LINGER, parting).await;
 }
 
 /// A stream between two runtimes.
 pub(crate) struct Detached {
     tcp: std::net::TcpStream,
     tls: Option<Box<ServerConnection>>,
-    out: BytesMut,
+    out: Unsent,
 }
 
 // === impl Detached ===
@@ -201,7 +241,8 @@ pub(crate) struct Detached {
 impl Detached {
     /// Puts the stream together on the present runtime.
     pub(crate) fn attach(self) -> io::Result<Stream> {
-        Ok(Stream { tcp: Arc::new(TcpStream::from_std(self.tcp)?), tls: self.tls, out: self.out })
+        let tcp = Arc::new(TcpStream::from_std(self.tcp)?);
+        Ok(Stream { tcp, tls: self.tls, out: self.out, finish: Finish::Open })
     }
 }
 

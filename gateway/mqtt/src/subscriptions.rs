@@ -12,6 +12,8 @@ pub(crate) struct Terms {
     pub(crate) options: SubscribeOptions,
     /// The subscription identifier (MQTT 5, 3.8.2.1.2).
     pub(crate) id: Option<u32>,
+    /// The number of the first message that is for it: what was published before it was made is not.
+    pub(crate) since: u64,
 }
 
 /// Anything that can hold subscriptions: a session, told apart by its number.
@@ -166,7 +168,7 @@ mod tests {
             retain_as_published: false,
             retain_handling: RetainHandling::default(),
         };
-        Terms { options, id: None }
+        Terms { options, id: None, since: 0 }
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! threads comes as a [`Command`] or out of the fabric.
 
 mod admit;
+mod enforce;
 mod inbound;
 mod leave;
 mod outbound;
@@ -13,19 +14,20 @@ mod subscribe;
 use crate::auth::Identity;
 use crate::envelope::{Envelope, Letter};
 use crate::fabric::{Ends, FabricLost, FabricRx, FabricTx};
-use crate::session::{ConnectedAs, Ending, Origin, Session, Verdicts};
+use crate::fence::Fence;
+use crate::retained::Full;
+use crate::session::{ConnectedAs, Ending, Origin, Session};
 use crate::shared::{SessionInfo, Shared, lock};
-use crate::stream::{Detached, SCRATCH};
+use crate::stream::{Detached, LINGER, SCRATCH};
 use crate::subscriptions::Subscriptions;
 use bytes::{Bytes, BytesMut};
 use cordon_core::event::{Code, Event};
-use cordon_core::isolation::Level;
 use cordon_core::judge::Permit;
-use cordon_core::policy::Principal;
 use cordon_core::time::{Mono, Now};
 use futures::FutureExt;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +35,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::LocalSet;
 
 pub(crate) use leave::PendingWill;
-pub(crate) use outbound::Route;
+pub(crate) use outbound::Routes;
 
 /// How often keep-alives, expiries and counters are looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// Messages taken from the fabric before other tasks get a turn.
+/// Deliveries, or messages nobody here gets, before other tasks get a turn.
 const BATCH: usize = 512;
 
 /// A client that authenticated, on its way to its worker.
@@ -55,8 +57,6 @@ pub(crate) struct Admission {
 pub(crate) enum Command {
     /// Take a client in.
     Admit(Box<Admission>),
-    /// A new epoch is in force: apply it to every session, then confirm with how many were ended.
-    Enforce(oneshot::Sender<usize>),
     /// Publish a message of the gateway itself.
     Publish { topic: String, payload: Bytes, permit: Permit },
     /// End a client's connection. Answers whether there was one.
@@ -73,13 +73,17 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) sessions: RefCell<HashMap<String, Rc<Session>>>,
     pub(crate) subscriptions: RefCell<Subscriptions<Session>>,
-    pub(crate) routes: RefCell<HashMap<Box<str>, Rc<Route>>>,
+    pub(crate) routes: RefCell<Routes>,
     pub(crate) fabric: RefCell<FabricTx>,
     pub(crate) wills: RefCell<Vec<PendingWill>>,
     /// Sessions with packets that were encoded and not yet written.
     pub(crate) unwritten: RefCell<Vec<Rc<Session>>>,
     pub(crate) scratch: RefCell<Vec<u8>>,
-    stopping: Cell<bool>,
+    /// What the connection being processed has used of its share, in bytes.
+    pub(crate) spent: Cell<usize>,
+    fence: Arc<Fence>,
+    /// Held by every task that may still write to a client.
+    pub(crate) busy: mpsc::Sender<Infallible>,
 }
 
 /// Runs a worker on the calling thread until it is told to stop.
@@ -88,9 +92,11 @@ pub(crate) fn run(
     shared: Arc<Shared>,
     ends: Ends,
     commands: mpsc::Receiver<Command>,
+    fence: Arc<Fence>,
 ) -> Result<(), FabricLost> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|_| FabricLost)?;
     let (tx, rx) = ends;
+    let (busy, mut idle) = mpsc::channel(1);
     let worker = Rc::new(Worker {
         index,
         shared,
@@ -101,13 +107,17 @@ pub(crate) fn run(
         wills: RefCell::default(),
         unwritten: RefCell::default(),
         scratch: RefCell::new(vec![0; SCRATCH]),
-        stopping: Cell::new(false),
+        spent: Cell::new(0),
+        fence,
+        busy,
     });
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
         let deliveries = tokio::task::spawn_local(worker.clone().deliver_all(rx));
         let end = worker.obey(commands, deliveries).await;
-        worker.retire().await;
+        // The last words get a moment to be written.
+        drop(worker);
+        tokio::time::timeout(2 * LINGER, idle.recv()).await.ok();
         end
     })
 }
@@ -125,22 +135,34 @@ impl Worker {
         loop {
             tokio::select! {
                 biased;
-                command = commands.recv() => match command {
-                    Some(Command::Stop(done)) => {
-                        self.stopping.set(true);
-                        self.end_all(&Ending::ShuttingDown);
-                        done.send(()).ok();
-                        deliveries.abort();
-                        return Ok(());
-                    }
-                    Some(command) => self.command(command),
-                    None => return Ok(()),
-                },
+                () = self.fence.asked() => self.attend(),
                 lost = &mut deliveries => {
                     self.end_all(&Ending::ServerError);
                     return Err(lost.unwrap_or(FabricLost));
                 }
                 _ = tick.tick() => self.tick(self.shared.now()),
+                command = commands.recv() => match command {
+                    Some(Command::Stop(done)) => {
+                        self.end_all(&Ending::ShuttingDown);
+                        done.send(()).ok();
+                        deliveries.abort();
+                        // It holds the worker, and with it the right to write.
+                        deliveries.await.ok();
+                        return Ok(());
+                    }
+                    Some(command) => self.command(command),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Confirms the epoch in force to whoever waits for it.
+    pub(crate) fn attend(self: &Rc<Self>) {
+        if let Some(waiting) = self.fence.taken() {
+            let mut ended = self.enforce();
+            for answer in waiting {
+                answer.send(std::mem::take(&mut ended)).ok();
             }
         }
     }
@@ -148,9 +170,6 @@ impl Worker {
     fn command(self: &Rc<Self>, command: Command) {
         match command {
             Command::Admit(admission) => self.admit(*admission),
-            Command::Enforce(confirm) => {
-                confirm.send(self.enforce()).ok();
-            }
             Command::Publish { topic, payload, permit } => {
                 let letter = Letter {
                     qos: crate::codec::QoS::AtLeastOnce,
@@ -163,7 +182,7 @@ impl Worker {
                     properties: &[],
                     payload: &payload,
                 };
-                self.fabric.borrow_mut().push(&Envelope::seal(&letter, permit));
+                self.post(&letter, permit, self.shared.now()).1.ok();
                 self.hand_over();
             }
             Command::Kick { client_id, reason, answer } => {
@@ -186,80 +205,34 @@ impl Worker {
     async fn deliver_all(self: Rc<Self>, mut fabric: FabricRx) -> FabricLost {
         loop {
             let mut next = Some(fabric.next().await);
-            let mut taken = 0;
+            let mut done = 0;
             while let Some(message) = next {
                 match message {
-                    Ok(message) => self.deliver(&message),
+                    Ok(message) => done += self.deliver(&message).max(1),
                     Err(lost) => return lost,
                 }
-                taken += 1;
-                next = if taken < BATCH { fabric.next().now_or_never() } else { None };
+                next = if done < BATCH { fabric.next().now_or_never() } else { None };
             }
             self.write_all();
             fabric.drained();
+            self.attend();
             tokio::task::yield_now().await;
         }
     }
 
-    /// Applies the epoch in force to every session. Returns how many connections it ended.
-    fn enforce(self: &Rc<Self>) -> usize {
-        self.routes.borrow_mut().clear();
-        let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
-        let mut ended = 0;
-        for session in sessions {
-            let before = session.verdicts.borrow().level();
-            self.refresh(&session);
-            let after = session.verdicts.borrow().level();
-            let Some(connection) = session.connection() else { continue };
-            if let Some(ending) = self.unwelcome(&session, after) {
-                ended += 1;
-                self.leave(&session, &connection, ending);
-            } else if after > before && after > Some(Level::Audit) && connection.stream.borrow().wants_write() {
-                // Messages encoded under the rules before this order must not reach the client any more.
-                ended += 1;
-                let order = session.verdicts.borrow().order().unwrap_or_default();
-                self.leave(&session, &connection, Ending::Isolated { order });
-            } else if session.curtailed.get() && after < Some(Level::Quarantine) {
-                self.leave(&session, &connection, Ending::Restored);
-            }
-        }
-        ended
-    }
-
-    /// Why a connected session may not stay, if it may not.
-    fn unwelcome(&self, session: &Session, level: Option<Level>) -> Option<Ending> {
-        if level == Some(Level::Disconnect) {
-            return Some(Ending::Isolated { order: session.verdicts.borrow().order().unwrap_or_default() });
-        }
-        let registry = &self.shared.rulebook().registry;
-        let anonymous = matches!(session.identity.principal, Principal::Anonymous { .. });
-        let gone = !anonymous && session.identity.thing.as_ref().is_some_and(|thing| registry.get(thing).is_none());
-        gone.then_some(Ending::Revoked)
-    }
-
-    /// Compiles a session's judge anew if the epoch has moved on.
-    pub(crate) fn refresh(&self, session: &Session) {
-        if session.verdicts.borrow().epoch() != self.shared.epoch() {
-            let origin = session.origin.borrow();
-            let verdicts = self.compile(&session.identity, &session.client_id, &origin);
-            session.verdicts.replace(verdicts);
-        }
-    }
-
-    pub(crate) fn compile(&self, identity: &Identity, client_id: &str, origin: &Origin) -> Verdicts {
-        let rulebook = self.shared.rulebook();
-        let mut subject = rulebook.subject(
-            identity.principal.clone(),
-            client_id,
-            identity.thing.as_deref(),
-            Some(origin.peer.ip()),
-            origin.persistent,
-            origin.will,
-        );
-        if !origin.policies.is_empty() {
-            subject.policies = rulebook.policies_named(origin.policies.iter().map(String::as_str));
-        }
-        Verdicts::new(&rulebook, &subject)
+    /// Seals a message, keeps it if it is to be retained, and adds it to the batch for the fabric.
+    pub(crate) fn post(&self, letter: &Letter<'_>, permit: Permit, now: Now) -> (Envelope, Result<(), Full>) {
+        let (message, kept) = if letter.retain {
+            // One lock for number and store: a new subscription gets the message from either store or fabric, not both.
+            let mut retained = lock(&self.shared.retained);
+            let message = Envelope::seal(letter, self.shared.next_message(), permit);
+            let kept = retained.set(&message, now.mono);
+            (message, kept)
+        } else {
+            (Envelope::seal(letter, self.shared.next_message(), permit), Ok(()))
+        };
+        self.fabric.borrow_mut().push(&message);
+        (message, kept)
     }
 
     fn tick(self: &Rc<Self>, now: Now) {
@@ -326,10 +299,5 @@ impl Worker {
                 self.leave(&session, &connection, ending.clone());
             }
         }
-    }
-
-    /// Gives the closing connections' last bytes a moment to be written.
-    async fn retire(&self) {
-        tokio::task::yield_now().await;
     }
 }

@@ -43,7 +43,8 @@ pub(crate) struct Connection {
     pub(crate) explain: bool,
     /// Topics the client gave numbers to (MQTT 5, 3.3.2.3.4).
     pub(crate) aliases: RefCell<Vec<Option<Box<str>>>>,
-    _place: OwnedSemaphorePermit,
+    /// Held until the session lets go of the connection.
+    pub(crate) place: Cell<Option<OwnedSemaphorePermit>>,
 }
 
 // === impl Connection ===
@@ -70,7 +71,7 @@ impl Connection {
             max_packet: connect.max_packet.map_or(usize::MAX, |max| max as usize),
             explain: connect.explain,
             aliases: RefCell::default(),
-            _place: place,
+            place: Cell::new(Some(place)),
         }
     }
 
@@ -88,12 +89,15 @@ impl Connection {
         !self.keep_alive.is_zero() && now.since(self.last_packet.get()) >= self.keep_alive
     }
 
+    /// Whether the client takes a packet of so many bytes (MQTT-3.1.2-24).
+    pub(crate) fn takes(&self, length: usize) -> bool {
+        length <= self.max_packet
+    }
+
     /// Encodes a message. `false` if it is larger than the client takes (MQTT-3.1.2-24).
     pub(crate) fn publish(&self, message: &Outgoing<'_>) -> bool {
         let length = encode::publish_len(self.version, message);
-        length != 0
-            && length <= self.max_packet
-            && encode::publish(self.stream.borrow_mut().out(), self.version, message) != 0
+        length != 0 && self.takes(length) && encode::publish(self.stream.borrow_mut().out(), self.version, message) != 0
     }
 
     /// Writes as much as the socket takes; the connection's task writes the rest when it takes more.

@@ -41,6 +41,8 @@ pub(crate) struct Delivery {
     queue: VecDeque<Queued>,
     queued_bytes: usize,
     flights: VecDeque<Flight>,
+    /// How many flights, the last ones, have yet to be sent again on this connection.
+    due: usize,
     last_id: u16,
     /// QoS 2 messages of the client that were published and not yet released.
     unreleased: BTreeSet<u16>,
@@ -56,7 +58,27 @@ impl Delivery {
 
     /// Whether a message may be sent at once: none waits before it and the window has room.
     pub(crate) fn is_free(&self, window: usize) -> bool {
-        self.queue.is_empty() && self.flights.len() < window
+        self.queue.is_empty() && self.due == 0 && self.flights.len() < window
+    }
+
+    /// A new connection begins: everything unacknowledged is to be sent again, in its first order (MQTT-4.4.0-1).
+    pub(crate) fn resume(&mut self) {
+        self.due = self.flights.len();
+    }
+
+    /// The next message to send again, if the window, which may be smaller than that of the last connection, has room.
+    pub(crate) fn again(&mut self, window: usize) -> Option<Flight> {
+        let sent = self.flights.len() - self.due;
+        if self.due == 0 || sent >= window {
+            return None;
+        }
+        self.due -= 1;
+        self.flights.get(sent).cloned()
+    }
+
+    /// The message that a packet identifier stands for.
+    pub(crate) fn flight(&self, packet_id: NonZeroU16) -> Option<&Flight> {
+        self.flights.iter().find(|flight| flight.packet_id == packet_id)
     }
 
     /// Puts a message at the end of the queue.
@@ -72,7 +94,7 @@ impl Delivery {
 
     /// The next message to send, if the window has room for it.
     pub(crate) fn next(&mut self, window: usize) -> Option<Queued> {
-        if self.flights.len() >= window {
+        if self.due > 0 || self.flights.len() >= window {
             return None;
         }
         let queued = self.queue.pop_front()?;
@@ -101,6 +123,9 @@ impl Delivery {
     /// message.
     pub(crate) fn done(&mut self, packet_id: NonZeroU16) -> bool {
         let Some(at) = self.flights.iter().position(|flight| flight.packet_id == packet_id) else { return false };
+        if at >= self.flights.len() - self.due {
+            self.due -= 1;
+        }
         self.flights.remove(at);
         if self.flights.is_empty() {
             self.flights = VecDeque::new();
@@ -116,11 +141,6 @@ impl Delivery {
             flight.released |= fits;
             fits
         })
-    }
-
-    /// Everything unacknowledged, in the order it was sent, to be sent again on a new connection (MQTT-4.4.0-1).
-    pub(crate) fn flights(&self) -> Vec<Flight> {
-        self.flights.iter().cloned().collect()
     }
 
     /// A QoS 2 message arrived. `true` if it is new, `false` if it is a repeat. `None` if `limit` are unreleased.
@@ -158,7 +178,7 @@ mod tests {
             properties: &[],
             payload: payload.as_bytes(),
         };
-        let message = Envelope::seal(&letter, judge::judge_gateway(Action::Publish, "t"));
+        let message = Envelope::seal(&letter, 0, judge::judge_gateway(Action::Publish, "t"));
         Queued { message, qos, retain: false, ids: None }
     }
 
@@ -216,6 +236,21 @@ mod tests {
         let exactly = delivery.take_off(queued("b", QoS::ExactlyOnce));
         assert!(!delivery.release(once));
         assert!(delivery.release(exactly));
-        assert!(delivery.flights()[1].released);
+        assert!(delivery.flight(exactly).unwrap().released);
+    }
+
+    #[test]
+    fn a_resumed_session_sends_again_in_order_within_the_window_and_before_anything_new() {
+        let mut delivery = Delivery::default();
+        let ids = ["a", "b", "c"].map(|name| delivery.take_off(queued(name, QoS::AtLeastOnce)));
+        delivery.enqueue(queued("d", QoS::AtLeastOnce), 10, 1000);
+        delivery.resume();
+        assert_eq!(delivery.again(2).unwrap().packet_id, ids[0]);
+        assert_eq!(delivery.again(2).unwrap().packet_id, ids[1]);
+        assert!(delivery.again(2).is_none() && delivery.next(2).is_none() && !delivery.is_free(2));
+        assert!(delivery.done(ids[1]));
+        assert_eq!(delivery.again(2).unwrap().packet_id, ids[2]);
+        assert!(delivery.done(ids[0]));
+        assert_eq!(delivery.next(2).unwrap().message.payload(), b"d");
     }
 }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 /// Distinct topics whose verdict is remembered.
 const REMEMBERED: usize = 256;
+/// The bytes of those topics together.
+const REMEMBERED_BYTES: usize = 16 * 1024;
 
 /// A remembered verdict.
 #[derive(Debug, Clone)]
@@ -21,13 +23,14 @@ pub(crate) struct Verdicts {
     epoch: u64,
     judge: Judge,
     publishes: HashMap<Box<str>, Verdict>,
+    bytes: usize,
 }
 
 // === impl Verdicts ===
 
 impl Verdicts {
     pub(crate) fn new(rulebook: &Rulebook, subject: &Subject) -> Self {
-        Self { epoch: rulebook.epoch, judge: Judge::new(rulebook, subject), publishes: HashMap::new() }
+        Self { epoch: rulebook.epoch, judge: Judge::new(rulebook, subject), publishes: HashMap::new(), bytes: 0 }
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -67,8 +70,10 @@ impl Verdicts {
             Ok(permit) => Verdict::Permit(permit),
             Err(denied) => Verdict::Denied(Rc::new(denied)),
         };
-        if self.publishes.len() >= REMEMBERED {
+        self.bytes += topic.len();
+        if self.publishes.len() >= REMEMBERED || self.bytes > REMEMBERED_BYTES {
             self.publishes.clear();
+            self.bytes = topic.len();
         }
         self.publishes.insert(topic.into(), verdict.clone());
         (verdict.into(), true)

@@ -4,7 +4,7 @@ use super::{Admission, Worker};
 use crate::codec::encode::{self, ConnackProperties};
 use crate::codec::{ReasonCode, Version};
 use crate::session::{ConnectedAs, Connection, Ending, Session};
-use crate::shared::lock;
+use crate::shared::{lock, shown};
 use crate::stream::{Stream, farewell};
 use cordon_core::event::{Code, Event};
 use cordon_core::judge::Reason;
@@ -25,11 +25,12 @@ impl Worker {
         let candidate = Session::new(self.shared.next_session(), connect.client_id.clone(), identity, origin, verdicts);
 
         if let Some(known) = &known
-            && known.identity.principal != candidate.identity.principal
+            && !known.belongs_to(&candidate)
         {
-            let reason = format!("the client id is in use by {}", known.identity.principal);
             let event = candidate.event(Code::AuthnClientIdForeign, now);
-            let event = event.action(Action::Connect.name()).resource(connect.client_id.as_str()).reason(reason);
+            let event = event.action(Action::Connect.name()).resource(shown(&connect.client_id));
+            let event = event.detail("held_by", known.principal.borrow().to_string());
+            let event = event.reason("the client id belongs to another principal");
             candidate.failures.set(1);
             self.turn_away(stream, &candidate, &connect, ReasonCode::ClientIdentifierNotValid, event);
             return;
@@ -38,7 +39,7 @@ impl Worker {
             self.turn_away(stream, &candidate, &connect, ReasonCode::NotAuthorized, *event);
             return;
         }
-        if known.is_none() && self.sessions.borrow().len() >= self.shared.limits.max_sessions {
+        if known.is_none() && self.shared.meters.sessions.get() >= self.shared.limits.max_sessions as u64 {
             let event = candidate.event(Code::LimitReached, now).action(Action::Connect.name());
             let event = event.rule("limits.max_sessions").reason("the gateway holds as many sessions as it may");
             self.turn_away(stream, &candidate, &connect, ReasonCode::QuotaExceeded, event);
@@ -56,9 +57,6 @@ impl Worker {
         let mut event = session.event(Code::SessionConnected, now);
         event = event.detail("version", connect.version.name());
         self.shared.sink.event(event);
-        if present {
-            self.resume(&session, &connection);
-        }
         tokio::task::spawn_local(self.clone().serve(session, connection, leftover));
     }
 
@@ -88,7 +86,11 @@ impl Worker {
         let reason = event.reason.clone();
         let properties = ConnackProperties { reason_string: reason.as_deref(), ..ConnackProperties::default() };
         encode::connack(stream.out(), connect.version, false, code, &properties);
-        tokio::task::spawn_local(farewell(stream));
+        let busy = self.busy.clone();
+        tokio::task::spawn_local(async move {
+            farewell(stream).await;
+            drop(busy);
+        });
         self.shared.meters.connects_refused.add(1);
         if let Some(counters) = candidate.take_counters() {
             self.shared.sink.observe(vec![counters]);
@@ -110,9 +112,11 @@ impl Worker {
                 self.shared.sink.event(candidate.event(Code::SessionTakenOver, now));
                 self.leave(&known, &old, Ending::TakenOver);
             }
-            self.drop_pending_will(&known);
             let lives = self.sessions.borrow().contains_key(&known.client_id);
             if lives && !connect.clean_start {
+                self.drop_pending_will(&known);
+                known.delivery.borrow_mut().resume();
+                known.principal.replace(candidate.principal.into_inner());
                 known.origin.replace(candidate.origin.into_inner());
                 known.verdicts.replace(candidate.verdicts.into_inner());
                 known.curtailed.set(false);

@@ -2,9 +2,9 @@
 
 use super::Worker;
 use crate::codec::{self, Packet, Publish, QoS, ReasonCode, Version, Violation, encode};
-use crate::envelope::{Envelope, Letter};
+use crate::envelope::Letter;
 use crate::session::{Connection, Ending, Session};
-use crate::shared::{DeviceMessage, lock};
+use crate::shared::{DeviceMessage, shown};
 use cordon_core::event::{Code, Event};
 use cordon_core::judge::{Denied, Permit, Reason};
 use cordon_core::policy::Action;
@@ -13,24 +13,32 @@ use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What one connection may publish, in bytes, before others get a turn and the fabric is asked for room again. A small
+/// packet can become a large message: its topic may be an alias.
+const SHARE: usize = 256 * 1024;
+
 // === impl Worker ===
 
 impl Worker {
-    /// Processes every whole packet in `bytes`. Returns how many bytes were used.
+    /// Processes the whole packets in `bytes` as far as the connection's share of the worker's time and of the fabric
+    /// goes. Returns how many bytes were used, and whether the share was used up before them.
     pub(super) fn process(
         self: &Rc<Self>,
         session: &Rc<Session>,
         connection: &Rc<Connection>,
         bytes: &[u8],
-    ) -> Result<usize, Ending> {
+    ) -> Result<(usize, bool), Ending> {
         let now = self.shared.now();
-        connection.last_packet.set(now.mono);
+        self.spent.set(0);
         let mut used = 0;
         let result = loop {
+            if self.spent.get() > SHARE {
+                break Ok((used, true));
+            }
             let rest = &bytes[used..];
             let frame = match codec::frame(rest, self.shared.limits.max_packet_size) {
                 Ok(Some(frame)) if frame.total_len <= rest.len() => frame,
-                Ok(_) => break Ok(used),
+                Ok(_) => break Ok((used, false)),
                 Err(violation) => break Err(Ending::Violation(violation)),
             };
             used += frame.total_len;
@@ -42,14 +50,23 @@ impl Worker {
                 break Err(ending);
             }
             if connection.over.get() {
-                break Ok(bytes.len());
+                break Ok((bytes.len(), false));
             }
         };
+        if used > 0 {
+            // Part of a packet is no sign of life: bytes that trickle in keep no connection.
+            connection.last_packet.set(now.mono);
+        }
         self.hand_over();
         if connection.flush().is_err() {
             return Err(Ending::Lost);
         }
         result
+    }
+
+    /// Counts what a packet costs against the share of its connection.
+    pub(super) fn spend(&self, bytes: usize) {
+        self.spent.set(self.spent.get().saturating_add(bytes));
     }
 
     fn packet(
@@ -164,7 +181,9 @@ impl Worker {
         now: Now,
     ) -> Result<(), Ending> {
         if let (QoS::ExactlyOnce, Some(id)) = (publish.qos, publish.packet_id) {
-            let limit = usize::from(self.shared.limits.max_inflight);
+            // MQTT 3 knows no receive maximum.
+            let limit = if connection.version.is_v5() { self.shared.limits.max_inflight } else { u16::MAX };
+            let limit = usize::from(limit);
             match session.delivery.borrow_mut().arrive(id, limit) {
                 Some(true) => {}
                 Some(false) => {
@@ -202,9 +221,11 @@ impl Worker {
             properties,
             payload: publish.payload,
         };
-        let message = Envelope::seal(&letter, permit);
-        if publish.retain && lock(&self.shared.retained).set(&message).is_err() {
-            let event = session.event(Code::LimitReached, now).action(Action::RetainPublish.name()).resource(topic);
+        let (message, kept) = self.post(&letter, permit, now);
+        self.spend(message.size());
+        if kept.is_err() {
+            let event = session.event(Code::LimitReached, now).action(Action::RetainPublish.name());
+            let event = event.resource(shown(topic));
             self.refuse(
                 session,
                 event.rule("limits.max_retained").reason("the message was delivered but not retained"),
@@ -217,7 +238,6 @@ impl Worker {
                 payload: bytes::Bytes::copy_from_slice(publish.payload),
             });
         }
-        self.fabric.borrow_mut().push(&message);
         session.sent.set(session.sent.get() + 1);
         session.bytes.set(session.bytes.get() + publish.payload.len() as u64);
         self.shared.meters.messages_in.add(1);
@@ -227,7 +247,7 @@ impl Worker {
 
     /// The event for a denial.
     pub(super) fn denial(&self, session: &Session, denied: &Denied, now: Now) -> Event {
-        let event = session.event(denied.code(), now).action(denied.action.name()).resource(denied.resource.as_str());
+        let event = session.event(denied.code(), now).action(denied.action.name()).resource(shown(&denied.resource));
         event.reason(denied.reason.to_string()).rule(denied.rule.as_str())
     }
 
@@ -240,7 +260,7 @@ impl Worker {
 
     /// Records what an audit-level order would have cut.
     pub(super) fn note_audit(&self, session: &Session, action: Action, resource: &str, order: &str, now: Now) {
-        let event = session.event(Code::IsolationWouldCut, now).action(action.name()).resource(resource);
+        let event = session.event(Code::IsolationWouldCut, now).action(action.name()).resource(shown(resource));
         self.refuse(session, event.rule(format!("order {order}")).reason("the order is at level audit"));
     }
 }
@@ -253,6 +273,7 @@ fn answer(connection: &Connection, publish: &Publish<'_>, reason: ReasonCode, wh
         Version::V5 => (reason, why.filter(|_| connection.explain)),
         Version::V31 | Version::V311 => (ReasonCode::Success, None),
     };
+    let why = why.map(shown).filter(|why| connection.takes(encode::ack_len(connection.version, reason, Some(why))));
     let mut stream = connection.stream.borrow_mut();
     match publish.qos {
         QoS::AtMostOnce => {}

@@ -2,9 +2,9 @@
 
 use super::Worker;
 use crate::codec::encode;
-use crate::envelope::{Envelope, Letter};
+use crate::envelope::Letter;
 use crate::session::{Connection, Ending, Session, Will};
-use crate::shared::lock;
+use crate::shared::{lock, shown};
 use cordon_core::event::Code;
 use cordon_core::time::{Mono, Now};
 use std::rc::Rc;
@@ -31,12 +31,16 @@ impl Worker {
             if connection.version.is_v5()
                 && let Some(reason) = ending.reason()
             {
-                let explanation = ending.explanation().filter(|_| connection.explain);
-                encode::disconnect(stream.out(), reason, explanation.as_deref());
+                let explanation = ending.explanation();
+                let explanation = explanation.as_deref().map(shown);
+                let fits = |why: &&str| connection.takes(encode::disconnect_len(reason, Some(why)));
+                encode::disconnect(stream.out(), reason, explanation.filter(fits));
             }
-            stream.close();
+            // What does not go out at once, the connection's task writes.
+            stream.finish().ok();
         }
         connection.wake.notify_one();
+        connection.place.take();
         session.connection.replace(None);
         session.left.set(Some(now.mono));
         self.shared.meters.connections.sub(1);
@@ -59,7 +63,8 @@ impl Worker {
         if let Ending::Violation(violation) = ending {
             self.shared.meters.violations.add(1);
             let event = session.event(Code::ProtocolViolation, now);
-            sink.event(event.rule(violation.rule).reason(violation.detail));
+            let event = lock(&self.shared.refusals).note(event.rule(violation.rule).reason(violation.detail));
+            event.into_iter().for_each(|event| sink.event(event));
         }
         let repeats = session.refusals.borrow_mut().finish();
         repeats.into_iter().for_each(|event| sink.event(event));
@@ -141,11 +146,7 @@ impl Worker {
             properties: &will.properties,
             payload: &will.payload,
         };
-        let message = Envelope::seal(&letter, permit);
-        if will.retain {
-            lock(&self.shared.retained).set(&message).ok();
-        }
-        self.fabric.borrow_mut().push(&message);
+        self.post(&letter, permit, now).1.ok();
         self.hand_over();
     }
 }

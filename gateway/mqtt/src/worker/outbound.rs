@@ -1,62 +1,38 @@
-//! Messages to clients: who gets a topic, the verdict on each delivery, and the order and pace of sending.
-//!
-//! A topic's receivers are found once and remembered as a [`Route`] until a subscription or the epoch changes. Each
-//! receiver's verdict is remembered with it, so an ordinary delivery costs one look-up and no judging.
+//! Messages to clients: the verdict on each delivery, and the order and pace of sending.
+
+mod routes;
 
 use super::Worker;
 use crate::codec::encode::{self, Outgoing};
 use crate::codec::{QoS, ReasonCode};
 use crate::envelope::Envelope;
-use crate::session::{Accepted, Connection, Queued, Session};
-use crate::subscriptions::{Subscriber, Terms};
-use cordon_core::event::Code;
+use crate::session::{Accepted, Connection, Ending, Queued, Session};
+use crate::shared::shown;
+use crate::subscriptions::Subscriber;
+use cordon_core::event::{Code, Event};
 use cordon_core::judge::Permit;
 use cordon_core::policy::Action;
 use cordon_core::time::Now;
-use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io;
 use std::num::NonZeroU16;
 use std::rc::Rc;
 
-/// Distinct topics whose receivers are remembered.
-const ROUTES: usize = 8192;
-
-/// Who gets a topic.
-pub(crate) struct Route {
-    receivers: Vec<Receiver>,
-    groups: Vec<Group>,
-}
-
-struct Receiver {
-    session: Rc<Session>,
-    qos: QoS,
-    no_local: bool,
-    retain_as_published: bool,
-    ids: Option<Rc<[u32]>>,
-    verdict: Cell<Option<(u64, Option<Permit>)>>,
-}
-
-/// The members of a shared group; each message goes to one of them in turn.
-struct Group {
-    members: Vec<Receiver>,
-    next: Cell<usize>,
-}
+use routes::Receiver;
+pub(crate) use routes::Routes;
 
 // === impl Worker ===
 
 impl Worker {
-    /// Delivers one message out of the fabric to this worker's sessions.
-    pub(super) fn deliver(self: &Rc<Self>, message: &Envelope) {
-        let route = self.route(message.topic());
+    /// Delivers one message out of the fabric to this worker's sessions. Returns to how many at most.
+    pub(super) fn deliver(self: &Rc<Self>, message: &Envelope) -> usize {
+        let route = self.routes.borrow_mut().get(message.topic(), &self.subscriptions.borrow());
         if route.receivers.is_empty() && route.groups.is_empty() {
-            return;
+            return 0;
         }
         let now = self.shared.now();
         let epoch = self.shared.epoch();
         if message.epoch() != epoch && self.is_cut_at_source(message, now) {
-            return;
+            return 0;
         }
         for receiver in &route.receivers {
             if !(receiver.no_local && receiver.session.number() == message.publisher()) {
@@ -64,13 +40,21 @@ impl Worker {
             }
         }
         for group in &route.groups {
-            if let Some(member) = group.choose() {
-                self.deliver_to(member, message, epoch, now);
+            // Who may not receive does not keep the message from the others.
+            for member in group.turn() {
+                if self.deliver_to(member, message, epoch, now) {
+                    break;
+                }
             }
         }
+        route.receivers.len() + route.groups.len()
     }
 
-    fn deliver_to(self: &Rc<Self>, receiver: &Receiver, message: &Envelope, epoch: u64, now: Now) {
+    /// Sends or queues a message, unless it is not for the receiver. Returns whether it was.
+    fn deliver_to(self: &Rc<Self>, receiver: &Receiver, message: &Envelope, epoch: u64, now: Now) -> bool {
+        if message.number() < receiver.since {
+            return false;
+        }
         let session = &receiver.session;
         let verdict = match receiver.verdict.get() {
             Some((at, verdict)) if at == epoch => verdict,
@@ -82,27 +66,22 @@ impl Worker {
         };
         let Some(permit) = verdict else {
             self.shared.meters.receives_refused.add(1);
-            return;
+            return false;
         };
         let qos = message.qos().min(receiver.qos);
         let retain = receiver.retain_as_published && message.retain();
-        let Some(connection) = session.connection() else {
-            if qos != QoS::AtMostOnce {
-                self.enqueue(session, Queued { message: message.clone(), qos, retain, ids: receiver.ids.clone() });
+        match session.connection() {
+            None if qos == QoS::AtMostOnce => {}
+            None => self.enqueue(session, Queued { message: message.clone(), qos, retain, ids: receiver.ids.clone() }),
+            Some(connection) if qos == QoS::AtMostOnce => {
+                self.send_once(session, &connection, message, (retain, receiver.ids.as_deref()), permit, now);
             }
-            return;
-        };
-        if qos == QoS::AtMostOnce {
-            if connection.stream.borrow().unsent() > self.shared.limits.max_unsent_bytes {
-                self.drop_message(session);
-            } else {
-                send(&connection, message, (qos, retain, None), receiver.ids.as_deref(), now, permit);
-                self.sent(session, message.payload().len());
+            Some(connection) => {
+                let queued = Queued { message: message.clone(), qos, retain, ids: receiver.ids.clone() };
+                self.send_or_queue(session, &connection, queued, permit, now);
             }
-            return;
         }
-        let queued = Queued { message: message.clone(), qos, retain, ids: receiver.ids.clone() };
-        self.send_or_queue(session, &connection, queued, permit, now);
+        true
     }
 
     /// Judges and sends or queues a message that does not come out of the fabric: a retained one.
@@ -113,12 +92,34 @@ impl Worker {
         let Some(permit) = self.judge_receive(session, queued.message.topic(), now) else { return };
         let Some(connection) = session.connection() else { return };
         if queued.qos == QoS::AtMostOnce {
-            let terms = (queued.qos, queued.retain, None);
-            send(&connection, &queued.message, terms, queued.ids.as_deref(), now, permit);
-            self.sent(session, queued.message.payload().len());
+            let terms = (queued.retain, queued.ids.as_deref());
+            self.send_once(session, &connection, &queued.message, terms, permit, now);
         } else {
             self.send_or_queue(session, &connection, queued, permit, now);
         }
+    }
+
+    /// Sends a QoS 0 message, or drops it if the client reads too slowly.
+    fn send_once(
+        &self,
+        session: &Rc<Session>,
+        connection: &Connection,
+        message: &Envelope,
+        (retain, ids): (bool, Option<&[u32]>),
+        permit: Permit,
+        now: Now,
+    ) {
+        if self.is_crowded(connection) || !send(connection, message, (QoS::AtMostOnce, retain, None), ids, now, permit)
+        {
+            self.drop_message(session);
+        } else {
+            self.sent(session, message.payload().len());
+        }
+    }
+
+    /// Whether so much waits to be written to a client that nothing may be added.
+    fn is_crowded(&self, connection: &Connection) -> bool {
+        connection.stream.borrow().unsent() > self.shared.limits.max_unsent_bytes
     }
 
     fn send_or_queue(
@@ -129,8 +130,7 @@ impl Worker {
         permit: Permit,
         now: Now,
     ) {
-        let crowded = connection.stream.borrow().unsent() > self.shared.limits.max_unsent_bytes;
-        if crowded || !session.delivery.borrow().is_free(connection.window) {
+        if self.is_crowded(connection) || !session.delivery.borrow().is_free(connection.window) {
             self.enqueue(session, queued);
         } else {
             self.send_tracked(session, connection, queued, permit, now);
@@ -186,7 +186,7 @@ impl Worker {
             if let Some(connection) = session.connection()
                 && connection.flush().is_err()
             {
-                connection.end(crate::session::Ending::Lost);
+                connection.end(Ending::Lost);
             }
         }
     }
@@ -195,15 +195,14 @@ impl Worker {
     pub(super) fn pump(self: &Rc<Self>, session: &Rc<Session>, connection: &Connection) -> io::Result<()> {
         connection.stream.borrow_mut().flush()?;
         let now = self.shared.now();
-        let room = |connection: &Connection| connection.stream.borrow().unsent() <= self.shared.limits.max_unsent_bytes;
-        while room(connection) {
+        self.send_again(session, connection, now);
+        while !self.is_crowded(connection) {
             let next = session.delivery.borrow_mut().next(connection.window);
             let Some(queued) = next else { break };
             if queued.message.expires().is_some_and(|at| at <= now.mono) || self.is_cut_at_source(&queued.message, now)
             {
                 continue;
             }
-            self.refresh(session);
             match self.judge_receive(session, queued.message.topic(), now) {
                 Some(permit) => self.send_tracked(session, connection, queued, permit, now),
                 None => self.shared.meters.receives_refused.add(1),
@@ -212,11 +211,11 @@ impl Worker {
         connection.stream.borrow_mut().flush()
     }
 
-    /// Sends what a resumed session had not acknowledged, in its first order (MQTT-4.4.0-1).
-    pub(super) fn resume(self: &Rc<Self>, session: &Rc<Session>, connection: &Connection) {
-        let now = self.shared.now();
-        let flights = session.delivery.borrow().flights();
-        for flight in flights {
+    /// Sends what a resumed session had not acknowledged.
+    fn send_again(&self, session: &Rc<Session>, connection: &Connection, now: Now) {
+        while !self.is_crowded(connection) {
+            let next = session.delivery.borrow_mut().again(connection.window);
+            let Some(flight) = next else { break };
             let (id, queued) = (flight.packet_id, flight.queued);
             if flight.released {
                 let mut stream = connection.stream.borrow_mut();
@@ -234,7 +233,7 @@ impl Worker {
         }
     }
 
-    fn judge_receive(&self, session: &Rc<Session>, topic: &str, now: Now) -> Option<Permit> {
+    pub(super) fn judge_receive(&self, session: &Rc<Session>, topic: &str, now: Now) -> Option<Permit> {
         self.refresh(session);
         let verdict = session.verdicts.borrow().judge(Action::Receive, topic);
         match verdict {
@@ -255,15 +254,15 @@ impl Worker {
     }
 
     /// Whether an order in force by now cuts a message off that was published before it.
-    fn is_cut_at_source(&self, message: &Envelope, now: Now) -> bool {
+    pub(super) fn is_cut_at_source(&self, message: &Envelope, now: Now) -> bool {
         if message.thing().is_empty() || message.epoch() == self.shared.epoch() {
             return false;
         }
         let Some(denied) = self.shared.rulebook().sender_cut(message.thing(), message.topic()) else { return false };
-        let event = cordon_core::event::Event::new(Code::IsolationCut, now)
-            .thing(message.thing())
+        let event = Event::new(Code::IsolationCut, now)
+            .thing(shown(message.thing()))
             .action(Action::Publish.name())
-            .resource(message.topic())
+            .resource(shown(message.topic()))
             .reason(denied.reason.to_string())
             .rule(denied.rule)
             .detail("message", "published before the order");
@@ -271,83 +270,6 @@ impl Worker {
         event.into_iter().for_each(|event| self.shared.sink.event(event));
         true
     }
-
-    fn route(&self, topic: &str) -> Rc<Route> {
-        if let Some(route) = self.routes.borrow().get(topic) {
-            return route.clone();
-        }
-        let matched = self.subscriptions.borrow().matching(topic);
-        let route = Rc::new(Route {
-            receivers: merge(matched.single),
-            groups: matched
-                .shared
-                .into_iter()
-                .map(|members| Group { members: merge(members), next: Cell::new(0) })
-                .collect(),
-        });
-        let mut routes = self.routes.borrow_mut();
-        if routes.len() >= ROUTES {
-            routes.clear();
-        }
-        routes.insert(topic.into(), route.clone());
-        route
-    }
-}
-
-// === impl Group ===
-
-impl Group {
-    /// The member whose turn it is; connected members go first.
-    fn choose(&self) -> Option<&Receiver> {
-        let count = self.members.len();
-        let start = self.next.get();
-        self.next.set(start.wrapping_add(1));
-        let turn = (0..count).map(|step| &self.members[(start.wrapping_add(step)) % count]);
-        let mut waiting = None;
-        for member in turn {
-            if member.session.connection.borrow().is_some() {
-                return Some(member);
-            }
-            waiting = waiting.or(Some(member));
-        }
-        waiting
-    }
-}
-
-/// One receiver per session: with overlapping filters a client gets a message once, at the highest QoS, with all
-/// identifiers (MQTT-3.3.4-2 and 3.3.4-4).
-fn merge(matched: Vec<(Rc<Session>, Terms)>) -> Vec<Receiver> {
-    let mut receivers: BTreeMap<u64, (Receiver, Vec<u32>)> = BTreeMap::new();
-    for (session, terms) in matched {
-        let options = terms.options;
-        match receivers.entry(session.number()) {
-            Entry::Vacant(place) => {
-                let receiver = Receiver {
-                    session,
-                    qos: options.qos,
-                    no_local: options.no_local,
-                    retain_as_published: options.retain_as_published,
-                    ids: None,
-                    verdict: Cell::new(None),
-                };
-                place.insert((receiver, terms.id.into_iter().collect()));
-            }
-            Entry::Occupied(mut known) => {
-                let (receiver, ids) = known.get_mut();
-                receiver.qos = receiver.qos.max(options.qos);
-                receiver.no_local &= options.no_local;
-                receiver.retain_as_published |= options.retain_as_published;
-                ids.extend(terms.id);
-            }
-        }
-    }
-    receivers
-        .into_values()
-        .map(|(mut receiver, ids)| {
-            receiver.ids = (!ids.is_empty()).then(|| ids.into());
-            receiver
-        })
-        .collect()
 }
 
 /// Encodes a delivery. The permit proves that it was judged. `false` if the client cannot take it.
@@ -359,7 +281,8 @@ fn send(
     now: Now,
     _permit: Permit,
 ) -> bool {
-    let left = message.expires().map(|at| at.since(now.mono).as_secs());
+    // A second that has begun has not been waited yet.
+    let left = message.expires().map(|at| at.since(now.mono).as_millis().div_ceil(1000));
     connection.publish(&Outgoing {
         dup: tracked.is_some_and(|(_, again)| again),
         qos,

@@ -2,29 +2,34 @@
 
 use super::Worker;
 use crate::session::{Connection, Ending, Session};
-use crate::stream::Got;
+use crate::stream::{Got, part};
 use bytes::BytesMut;
 use std::rc::Rc;
 
 /// Reads in a row before other connections get a turn.
 const READS: usize = 4;
 
-enum Read {
+/// What a read left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// More may have arrived.
     More,
-    Dry,
+    /// Nothing has arrived any more.
+    Nothing,
+    /// Whole packets may wait that the connection's share did not suffice for.
+    Packets,
 }
 
 // === impl Worker ===
 
 impl Worker {
-    /// Serves a connection until it ends.
+    /// Serves a connection until it ends, and until its last words are written.
     pub(super) async fn serve(self: Rc<Self>, session: Rc<Session>, connection: Rc<Connection>, mut partial: BytesMut) {
-        let first = if partial.is_empty() { Ok(()) } else { self.take(&session, &connection, &mut partial) };
-        let ending = match first {
-            Ok(()) => self.converse(&session, &connection, &mut partial).await,
-            Err(ending) => ending,
-        };
+        let ending = self.converse(&session, &connection, &mut partial).await;
+        drop(partial);
         self.leave(&session, &connection, ending);
+        drop(session);
+        part(&connection.socket, || connection.stream.borrow_mut().finish()).await;
     }
 
     async fn converse(
@@ -34,6 +39,8 @@ impl Worker {
         partial: &mut BytesMut,
     ) -> Ending {
         let socket = connection.socket.clone();
+        // TLS may hold plain text that came with CONNECT, for which the socket will not become readable again.
+        let mut left = Left::Packets;
         loop {
             if connection.over.get() {
                 return Ending::Lost;
@@ -45,53 +52,67 @@ impl Worker {
                 return Ending::Lost;
             }
             let writing = connection.stream.borrow().wants_write();
+            // Who does not read the answers is not listened to.
+            let listening = connection.stream.borrow().unsent() <= 2 * self.shared.limits.max_unsent_bytes;
+            let behind = left == Left::Packets;
             tokio::select! {
                 biased;
                 () = connection.wake.notified() => {}
                 ready = socket.writable(), if writing => if ready.is_err() { return Ending::Lost },
-                ready = socket.readable() => {
+                ready = socket.readable(), if listening && !behind => {
                     if ready.is_err() {
                         return Ending::Lost;
                     }
-                    for _ in 0..READS {
-                        self.shared.flow.room().await;
-                        if connection.is_ending() {
-                            break;
-                        }
-                        match self.read(session, connection, partial) {
-                            Ok(Read::More) => {}
-                            Ok(Read::Dry) => break,
-                            Err(ending) => return ending,
-                        }
-                    }
-                    self.write_all();
+                    left = Left::More;
+                }
+                () = tokio::task::yield_now(), if listening && behind => {}
+            }
+            for _ in 0..READS {
+                if !listening || left == Left::Nothing {
+                    break;
+                }
+                self.shared.flow.room().await;
+                self.attend();
+                if connection.is_ending() {
+                    break;
+                }
+                left = match self.read(session, connection, partial) {
+                    Ok(left) => left,
+                    Err(ending) => return ending,
+                };
+                if left == Left::Packets {
+                    break;
                 }
             }
+            self.write_all();
         }
     }
 
-    /// Reads once and processes what came.
+    /// Processes what waits; if nothing does, reads once and processes what came.
     fn read(
         self: &Rc<Self>,
         session: &Rc<Session>,
         connection: &Rc<Connection>,
         partial: &mut BytesMut,
-    ) -> Result<Read, Ending> {
+    ) -> Result<Left, Ending> {
+        if !partial.is_empty() && self.take(session, connection, partial)? == Left::Packets {
+            return Ok(Left::Packets);
+        }
         let mut scratch = self.scratch.take();
         let got = connection.stream.borrow_mut().read(&mut scratch);
         let result = match got {
             Ok(Got::Bytes(n)) if partial.is_empty() => {
-                let whole = self.process(session, connection, &scratch[..n]);
-                whole.map(|used| {
+                let done = self.process(session, connection, &scratch[..n]);
+                done.map(|(used, behind)| {
                     partial.extend_from_slice(&scratch[used..n]);
-                    Read::More
+                    if behind { Left::Packets } else { Left::More }
                 })
             }
             Ok(Got::Bytes(n)) => {
                 partial.extend_from_slice(&scratch[..n]);
-                self.take(session, connection, partial).map(|()| Read::More)
+                self.take(session, connection, partial)
             }
-            Ok(Got::Nothing) => Ok(Read::Dry),
+            Ok(Got::Nothing) => Ok(Left::Nothing),
             Ok(Got::End) | Err(_) => Err(Ending::Lost),
         };
         self.scratch.replace(scratch);
@@ -104,13 +125,13 @@ impl Worker {
         session: &Rc<Session>,
         connection: &Rc<Connection>,
         partial: &mut BytesMut,
-    ) -> Result<(), Ending> {
-        let used = self.process(session, connection, partial)?;
+    ) -> Result<Left, Ending> {
+        let (used, behind) = self.process(session, connection, partial)?;
         if used == partial.len() {
             *partial = BytesMut::new();
         } else {
             bytes::Buf::advance(partial, used);
         }
-        Ok(())
+        Ok(if behind { Left::Packets } else { Left::More })
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Worker;
 use crate::codec::{Filter, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode};
+use crate::envelope::Envelope;
 use crate::session::{Connection, Queued, Session};
-use crate::shared::lock;
+use crate::shared::{lock, shown};
 use crate::subscriptions::{Subscriber, Terms};
 use cordon_core::event::Code;
 use cordon_core::isolation::Level;
@@ -11,6 +12,14 @@ use cordon_core::judge::Reason;
 use cordon_core::policy::Action;
 use cordon_core::time::Now;
 use std::rc::Rc;
+
+/// The deepest topic filter. The standard knows no limit, but each level costs memory (Mosquitto has the same).
+const MAX_LEVELS: usize = 200;
+/// The topic filters of one session together, in bytes.
+const MAX_FILTER_BYTES: usize = 64 * 1024;
+/// What a SUBSCRIBE counts against a connection's share of its worker, and each retained message it finds, in bytes.
+const SUBSCRIBE_COST: usize = 1024;
+const RETAINED_COST: usize = 256;
 
 // === impl Worker ===
 
@@ -26,11 +35,11 @@ impl Worker {
         let mut codes = Vec::new();
         let mut granted = Vec::new();
         for (filter, options) in packet.filters() {
-            let terms = Terms { options, id: packet.subscription_identifier };
+            let terms = Terms { options, id: packet.subscription_identifier, since: u64::MAX };
             let code = match self.admit_filter(session, &filter, now) {
                 Ok(()) => {
-                    let new = self.add_subscription(session, &filter, terms);
-                    granted.push((filter.text.to_owned(), filter.share.is_some(), terms, new));
+                    let old = self.add_subscription(session, filter.text, terms);
+                    granted.push((filter, terms, old));
                     ReasonCode::granted(options.qos)
                 }
                 Err(code) => {
@@ -41,22 +50,46 @@ impl Worker {
             codes.push(code);
         }
         encode::suback(connection.stream.borrow_mut().out(), connection.version, packet.packet_id, &codes, None);
-        for (filter, shared, terms, new) in granted {
+        for (message, terms) in self.begin(session, granted, now) {
+            let ids = terms.id.map(|id| Rc::from([id]));
+            let qos = message.qos().min(terms.options.qos);
+            self.offer(session, Queued { message, qos, retain: true, ids }, now);
+        }
+        self.spend(SUBSCRIBE_COST);
+    }
+
+    /// Lets subscriptions begin at one point between all messages: what is retained by then is returned, and what is
+    /// published later comes out of the fabric.
+    fn begin(
+        &self,
+        session: &Rc<Session>,
+        granted: Vec<(Filter<'_>, Terms, Option<Terms>)>,
+        now: Now,
+    ) -> Vec<(Envelope, Terms)> {
+        let mut retained = lock(&self.shared.retained);
+        let since = self.shared.coming_message();
+        let mut found = Vec::new();
+        for (filter, terms, old) in granted {
+            self.add_subscription(session, filter.text, Terms { since: old.map_or(since, |old| old.since), ..terms });
             let wanted = match terms.options.retain_handling {
                 RetainHandling::Send => true,
-                RetainHandling::SendIfNew => new,
+                RetainHandling::SendIfNew => old.is_none(),
                 RetainHandling::DoNotSend => false,
             };
-            if wanted && !shared {
-                self.send_retained(session, &filter, terms, now);
+            if wanted && filter.share.is_none() {
+                let messages = retained.select(filter.text, now.mono);
+                self.spend(messages.len() * RETAINED_COST);
+                let own = |message: &Envelope| terms.options.no_local && message.publisher() == session.number();
+                found.extend(messages.into_iter().filter(|message| !own(message)).map(|message| (message, terms)));
             }
         }
+        found
     }
 
     fn admit_filter(&self, session: &Rc<Session>, filter: &Filter<'_>, now: Now) -> Result<(), ReasonCode> {
         if let Some(fault) = filter.fault {
             let event = session.event(Code::ProtocolViolation, now).action(Action::Subscribe.name());
-            self.refuse(session, event.resource(filter.text).rule(fault.rule).reason(fault.detail));
+            self.refuse(session, event.resource(shown(filter.text)).rule(fault.rule).reason(fault.detail));
             return Err(fault.reason);
         }
         if filter.share.is_some() && self.shared.limits.workers > 1 {
@@ -76,28 +109,45 @@ impl Worker {
         if let Some(order) = verdicts.would_cut(Action::Subscribe, filter.text) {
             self.note_audit(session, Action::Subscribe, filter.text, &order, now);
         }
-        let known = session.filters.borrow().contains_key(filter.text);
-        if !known && session.filters.borrow().len() >= self.shared.limits.max_subscriptions {
-            let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
-            self.refuse(session, event.resource(filter.text).rule("limits.max_subscriptions"));
-            return Err(ReasonCode::QuotaExceeded);
-        }
-        Ok(())
+        drop(verdicts);
+        let Some(rule) = self.limit_reached(session, filter.text) else { return Ok(()) };
+        let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
+        self.refuse(session, event.resource(shown(filter.text)).rule(rule));
+        Err(ReasonCode::QuotaExceeded)
     }
 
-    /// Adds or replaces a subscription. Returns whether it is new.
-    fn add_subscription(&self, session: &Rc<Session>, filter: &Filter<'_>, terms: Terms) -> bool {
-        let new = session.filters.borrow_mut().insert(filter.text.to_owned(), terms).is_none();
-        let (plain, group) = filter.share.map_or((filter.text, None), |share| (share.filter, Some(share.name)));
+    /// The limit that one more subscription would break, if it would break one.
+    fn limit_reached(&self, session: &Session, filter: &str) -> Option<&'static str> {
+        let filters = session.filters.borrow();
+        if filters.contains_key(filter) {
+            return None;
+        }
+        if filter.split('/').nth(MAX_LEVELS).is_some() {
+            return Some("a topic filter has at most 200 levels");
+        }
+        if session.filter_bytes.get() + filter.len() > MAX_FILTER_BYTES {
+            return Some("the topic filters of a session have at most 64 KiB");
+        }
+        (filters.len() >= self.shared.limits.max_subscriptions).then_some("limits.max_subscriptions")
+    }
+
+    /// Adds or replaces a subscription. Returns the terms that were replaced.
+    fn add_subscription(&self, session: &Rc<Session>, filter: &str, terms: Terms) -> Option<Terms> {
+        let old = session.filters.borrow_mut().insert(filter.to_owned(), terms);
+        if old.is_none() {
+            session.filter_bytes.set(session.filter_bytes.get() + filter.len());
+        }
+        let (plain, group) = split_share(filter);
         self.subscriptions.borrow_mut().insert(plain, group, session, terms);
         self.subscriptions_changed();
-        new
+        old
     }
 
     pub(super) fn drop_subscription(&self, session: &Rc<Session>, filter: &str) -> bool {
         if session.filters.borrow_mut().remove(filter).is_none() {
             return false;
         }
+        session.filter_bytes.set(session.filter_bytes.get() - filter.len());
         let (plain, group) = split_share(filter);
         self.subscriptions.borrow_mut().remove(plain, group, session.number());
         self.subscriptions_changed();
@@ -121,19 +171,32 @@ impl Worker {
         let mut stream = connection.stream.borrow_mut();
         encode::unsuback(stream.out(), connection.version, packet.packet_id, &codes, None);
     }
+}
 
-    fn send_retained(self: &Rc<Self>, session: &Rc<Session>, filter: &str, terms: Terms, now: Now) {
-        let messages = lock(&self.shared.retained).select(filter, now.mono);
-        let ids = terms.id.map(|id| Rc::from([id]));
-        for message in messages {
-            let qos = message.qos().min(terms.options.qos);
-            self.offer(session, Queued { message, qos, retain: true, ids: ids.clone() }, now);
-        }
+/// Splits `$share/group/filter` (MQTT 5, 4.8.2). What only looks like it, which MQTT 3 allows, is an ordinary filter.
+fn split_share(filter: &str) -> (&str, Option<&str>) {
+    let share = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+    match share {
+        Some((group, plain)) if !group.is_empty() && !plain.is_empty() => (plain, Some(group)),
+        _ => (filter, None),
     }
 }
 
-/// Splits `$share/group/filter` (MQTT 5, 4.8.2).
-fn split_share(filter: &str) -> (&str, Option<&str>) {
-    let Some(rest) = filter.strip_prefix("$share/") else { return (filter, None) };
-    rest.split_once('/').map_or((filter, None), |(group, plain)| (plain, Some(group)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_group_with_a_name_and_a_filter_is_shared() {
+        for (filter, parts) in [
+            ("$share/g/a/b", ("a/b", Some("g"))),
+            ("$share/g//a", ("/a", Some("g"))),
+            ("$share//a", ("$share//a", None)),
+            ("$share/g/", ("$share/g/", None)),
+            ("$share/g", ("$share/g", None)),
+            ("a/b", ("a/b", None)),
+        ] {
+            assert_eq!(split_share(filter), parts, "{filter}");
+        }
+    }
 }

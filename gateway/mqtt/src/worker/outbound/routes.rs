@@ -1,0 +1,139 @@
+//! Who gets a topic.
+//!
+//! A topic's receivers are found once and remembered until a subscription or the epoch changes. Each receiver's verdict
+//! is remembered with it, so an ordinary delivery costs one look-up and no judging. What is remembered is bounded in
+//! bytes; beyond, everything is forgotten and found anew.
+
+use crate::codec::QoS;
+use crate::session::Session;
+use crate::subscriptions::{Subscriber, Subscriptions, Terms};
+use cordon_core::judge::Permit;
+use std::cell::Cell;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+/// What the remembered routes may take, in bytes.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// The remembered routes by topic.
+#[derive(Default)]
+pub(crate) struct Routes {
+    by_topic: HashMap<Box<str>, Rc<Route>>,
+    bytes: usize,
+}
+
+/// The receivers of one topic.
+#[derive(Default)]
+pub(super) struct Route {
+    pub(super) receivers: Vec<Receiver>,
+    pub(super) groups: Vec<Group>,
+}
+
+pub(super) struct Receiver {
+    pub(super) session: Rc<Session>,
+    pub(super) qos: QoS,
+    pub(super) no_local: bool,
+    pub(super) retain_as_published: bool,
+    pub(super) ids: Option<Rc<[u32]>>,
+    pub(super) since: u64,
+    pub(super) verdict: Cell<Option<(u64, Option<Permit>)>>,
+}
+
+/// The members of a shared group; each message goes to one of them in turn.
+pub(super) struct Group {
+    members: Vec<Receiver>,
+    next: Cell<usize>,
+}
+
+// === impl Routes ===
+
+impl Routes {
+    /// Forgets everything: a subscription or the epoch has changed.
+    pub(crate) fn clear(&mut self) {
+        if !self.by_topic.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    pub(super) fn get(&mut self, topic: &str, subscriptions: &Subscriptions<Session>) -> Rc<Route> {
+        if let Some(route) = self.by_topic.get(topic) {
+            return route.clone();
+        }
+        let matched = subscriptions.matching(topic);
+        let groups =
+            matched.shared.into_iter().map(|members| Group { members: merge(members), next: Cell::new(0) }).collect();
+        let route = Rc::new(Route { receivers: merge(matched.single), groups });
+        let cost = topic.len() + route.cost();
+        if self.bytes + cost > MAX_BYTES {
+            self.clear();
+        }
+        self.bytes += cost;
+        self.by_topic.insert(topic.into(), route.clone());
+        route
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// About how many bytes it takes, with its place in the table.
+    fn cost(&self) -> usize {
+        let members: usize = self.groups.iter().map(|group| group.members.len()).sum();
+        128 + (self.receivers.len() + members) * size_of::<Receiver>() + self.groups.len() * size_of::<Group>()
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    /// The members in the order in which they are asked to take a message: in turn, those connected first.
+    pub(super) fn turn(&self) -> impl Iterator<Item = &Receiver> {
+        let start = self.next.get();
+        self.next.set(start.wrapping_add(1));
+        let round = move |connected: bool| {
+            let members =
+                (0..self.members.len()).map(move |step| &self.members[start.wrapping_add(step) % self.members.len()]);
+            members.filter(move |member| member.session.connection.borrow().is_some() == connected)
+        };
+        round(true).chain(round(false))
+    }
+}
+
+/// One receiver per session: with overlapping filters a client gets a message once, at the highest QoS, with all
+/// identifiers (MQTT-3.3.4-2 and 3.3.4-4).
+fn merge(matched: Vec<(Rc<Session>, Terms)>) -> Vec<Receiver> {
+    let mut receivers: BTreeMap<u64, (Receiver, Vec<u32>)> = BTreeMap::new();
+    for (session, terms) in matched {
+        let options = terms.options;
+        match receivers.entry(session.number()) {
+            Entry::Vacant(place) => {
+                let receiver = Receiver {
+                    session,
+                    qos: options.qos,
+                    no_local: options.no_local,
+                    retain_as_published: options.retain_as_published,
+                    ids: None,
+                    since: terms.since,
+                    verdict: Cell::new(None),
+                };
+                place.insert((receiver, terms.id.into_iter().collect()));
+            }
+            Entry::Occupied(mut known) => {
+                let (receiver, ids) = known.get_mut();
+                receiver.qos = receiver.qos.max(options.qos);
+                receiver.no_local &= options.no_local;
+                receiver.retain_as_published |= options.retain_as_published;
+                receiver.since = receiver.since.min(terms.since);
+                ids.extend(terms.id);
+            }
+        }
+    }
+    receivers
+        .into_values()
+        .map(|(mut receiver, ids)| {
+            receiver.ids = (!ids.is_empty()).then(|| ids.into());
+            receiver
+        })
+        .collect()
+}

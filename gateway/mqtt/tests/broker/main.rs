@@ -1,0 +1,16 @@
+//! The front door in process, over real sockets, spoken to by a client that can break every rule.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly"
+)]
+
+mod endings;
+mod flows;
+mod hostile;
+mod isolation;
+mod support;
+mod tls;

@@ -1,0 +1,310 @@
+//! A broker with an anonymous listener, the events it told, and a raw client.
+
+use cordon_core::detect::{LoginGuard, Refusal};
+use cordon_core::event::{Code, Event};
+use cordon_core::fleet::Selector;
+use cordon_core::isolation::{Level, Order, Origin};
+use cordon_core::judge::Rulebook;
+use cordon_core::policy::Policy;
+use cordon_core::time::Now;
+use cordon_mqtt::{
+    Auth, Broker, Credentials, DeviceMessage, Handle, Limits, ListenerConfig, Parts, Sink, ThingCounters, TlsFiles,
+};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the broker told.
+#[derive(Default)]
+pub(crate) struct Log(Mutex<Vec<Event>>);
+
+impl Log {
+    pub(crate) fn count(&self, code: Code) -> usize {
+        self.0.lock().unwrap().iter().filter(|event| event.code == code).count()
+    }
+}
+
+impl Sink for Log {
+    fn event(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+    fn observe(&self, _: Vec<ThingCounters>) {}
+    fn device_message(&self, _: DeviceMessage) {}
+    fn login_refused(&self, _: Refusal, _: SocketAddr) {}
+}
+
+/// A running broker whose anonymous clients may do everything.
+pub(crate) struct Bench {
+    pub(crate) broker: Broker,
+    pub(crate) handle: Handle,
+    pub(crate) address: SocketAddr,
+    pub(crate) log: Arc<Log>,
+    book: Rulebook,
+}
+
+impl Bench {
+    pub(crate) async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}"#;
+        let policies = BTreeMap::from([("open".to_owned(), Arc::new(Policy::parse("open", all).unwrap()))]);
+        let book = Rulebook { epoch: 1, policies: Arc::new(policies), ..Rulebook::default() };
+        let log = Arc::new(Log::default());
+        let mut broker = Broker::start(Parts {
+            limits,
+            clock: now,
+            sink: log.clone(),
+            guard: Arc::new(Mutex::new(LoginGuard::default())),
+            credentials: Arc::new(Credentials::new(BTreeMap::new()).unwrap()),
+            rulebook: Arc::new(book.clone()),
+        })
+        .unwrap();
+        let address = broker.listen(vec![listener(None)]).await.unwrap()[0];
+        Self { handle: broker.handle(), broker, address, log, book }
+    }
+
+    /// Puts one order in force, in place of those before.
+    pub(crate) async fn isolate(&mut self, thing: &str, level: Level, block: &[&str]) {
+        let order = Order {
+            id: format!("iso-{}", self.book.epoch),
+            selector: Selector::Thing(thing.into()),
+            level,
+            block: block.iter().map(ToString::to_string).collect(),
+            reason: "test".into(),
+            author: "test".into(),
+            origin: Origin::Operator,
+            created: now(),
+            expires: None,
+            ended: None,
+        };
+        self.book.epoch += 1;
+        self.book.orders = Arc::new(vec![order]);
+        self.handle.enforce(Arc::new(self.book.clone())).await;
+    }
+
+    pub(crate) fn client(&self, id: &str) -> Client {
+        Client::connect(self.address, &Hello { id, ..Hello::default() })
+    }
+
+    pub(crate) fn client_with(&self, hello: &Hello<'_>) -> Client {
+        Client::connect(self.address, hello)
+    }
+}
+
+/// An anonymous listener.
+pub(crate) fn listener(tls: Option<TlsFiles>) -> ListenerConfig {
+    ListenerConfig {
+        name: "open".into(),
+        bind: "127.0.0.1:0".parse().unwrap(),
+        tls,
+        auth: Auth::Anonymous,
+        policies: Vec::new(),
+        max_connections: 100,
+        max_pending: 100,
+        max_pending_per_address: 100,
+        connect_timeout: PATIENCE,
+    }
+}
+
+fn now() -> Now {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Now::for_test(u64::try_from(START.elapsed().as_millis()).unwrap())
+}
+
+/// What a CONNECT says.
+#[derive(Clone)]
+pub(crate) struct Hello<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) v5: bool,
+    pub(crate) clean: bool,
+    pub(crate) keep_alive: u16,
+    /// Encoded properties (MQTT 5).
+    pub(crate) properties: &'a [u8],
+    /// Encoded will properties (MQTT 5), topic and payload.
+    pub(crate) will: Option<(&'a [u8], &'a str, &'a str)>,
+}
+
+impl Default for Hello<'_> {
+    fn default() -> Self {
+        Self { id: "", v5: true, clean: true, keep_alive: 0, properties: &[], will: None }
+    }
+}
+
+/// A session expiry of an hour.
+pub(crate) const LASTING: &[u8] = &[0x11, 0, 0, 14, 16];
+
+/// A packet from the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) first: u8,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Packet {
+    pub(crate) fn kind(&self) -> u8 {
+        self.first >> 4
+    }
+
+    /// Topic, packet identifier and payload of a PUBLISH.
+    pub(crate) fn message(&self, v5: bool) -> (String, Option<u16>, Vec<u8>) {
+        assert_eq!(self.kind(), 3, "not a PUBLISH: {self:?}");
+        let length = usize::from(u16::from_be_bytes([self.body[0], self.body[1]]));
+        let topic = String::from_utf8(self.body[2..2 + length].to_vec()).unwrap();
+        let mut at = 2 + length;
+        let id = (self.first & 0b110 != 0).then(|| u16::from_be_bytes([self.body[at], self.body[at + 1]]));
+        at += if id.is_some() { 2 } else { 0 };
+        at += if v5 { 1 + usize::from(self.body[at]) } else { 0 };
+        (topic, id, self.body[at..].to_vec())
+    }
+}
+
+/// A client that sends whatever it is told.
+pub(crate) struct Client {
+    pub(crate) socket: TcpStream,
+    pub(crate) v5: bool,
+    /// CONNACK's session present flag.
+    pub(crate) present: bool,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr, hello: &Hello<'_>) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Self { socket, v5: hello.v5, present: false, buffer: Vec::new() };
+        client.send(&connect(hello));
+        let connack = client.next();
+        assert_eq!((connack.first, connack.body[1]), (0x20, 0), "{connack:?}");
+        client.present = connack.body[0] == 1;
+        client
+    }
+
+    /// A client on a connection that has not been greeted yet; MQTT 5.
+    pub(crate) fn over(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, v5: true, present: false, buffer: Vec::new() }
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).unwrap();
+    }
+
+    /// The next packet; `None` if the broker closed.
+    pub(crate) fn try_next(&mut self) -> Option<Packet> {
+        loop {
+            if let Some((header, length)) = split(&self.buffer)
+                && self.buffer.len() >= header + length
+            {
+                let packet = Packet { first: self.buffer[0], body: self.buffer[header..header + length].to_vec() };
+                self.buffer.drain(..header + length);
+                return Some(packet);
+            }
+            let mut chunk = vec![0; 64 * 1024];
+            match self.socket.read(&mut chunk) {
+                Ok(0) => return None,
+                Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("nothing came: {error}"),
+            }
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> Packet {
+        self.try_next().expect("the broker closed")
+    }
+
+    /// Sends and waits for the packet of the given kind, passing over others, which are returned too.
+    pub(crate) fn ask(&mut self, bytes: &[u8], kind: u8) -> (Packet, Vec<Packet>) {
+        self.send(bytes);
+        let mut others = Vec::new();
+        loop {
+            let packet = self.next();
+            if packet.kind() == kind {
+                return (packet, others);
+            }
+            others.push(packet);
+        }
+    }
+
+    /// What came before the answer to a PINGREQ.
+    pub(crate) fn ping(&mut self) -> Vec<Packet> {
+        self.ask(&[0xC0, 0], 13).1
+    }
+
+    pub(crate) fn subscribe(&mut self, filter: &str, options: u8) -> Packet {
+        let packet = subscribe(filter, options, self.v5);
+        self.ask(&packet, 9).0
+    }
+
+    /// Publishes at QoS 1 and waits for the acknowledgement.
+    pub(crate) fn publish(&mut self, topic: &str, payload: &[u8], retain: bool) {
+        let packet = publish(topic, 0x32 | u8::from(retain), Some(9), payload, self.v5);
+        self.ask(&packet, 4);
+    }
+
+    /// The payload of the next message.
+    pub(crate) fn payload(&mut self) -> String {
+        let packet = self.next();
+        String::from_utf8(packet.message(self.v5).2).unwrap()
+    }
+}
+
+fn split(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut length = 0;
+    for (at, byte) in bytes.get(1..)?.iter().take(4).enumerate() {
+        length |= usize::from(byte & 0x7F) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some((2 + at, length));
+        }
+    }
+    None
+}
+
+/// A packet of these parts.
+pub(crate) fn packet(first: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let (mut packet, mut left) = (vec![first], body.len());
+    while left > 0x7F {
+        packet.push((left & 0x7F) as u8 | 0x80);
+        left >>= 7;
+    }
+    packet.push(left as u8);
+    packet.extend_from_slice(&body);
+    packet
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&u16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
+}
+
+fn block(properties: &[u8], v5: bool) -> Vec<u8> {
+    if v5 { [&[u8::try_from(properties.len()).unwrap()], properties].concat() } else { Vec::new() }
+}
+
+pub(crate) fn connect(hello: &Hello<'_>) -> Vec<u8> {
+    let flags = u8::from(hello.clean) << 1 | if hello.will.is_some() { 0b100 } else { 0 };
+    let will = hello.will.map_or_else(Vec::new, |(properties, topic, payload)| {
+        [block(properties, hello.v5), text(topic), text(payload)].concat()
+    });
+    let head = [text("MQTT"), vec![if hello.v5 { 5 } else { 4 }, flags], hello.keep_alive.to_be_bytes().to_vec()];
+    packet(0x10, &[&head.concat(), &block(hello.properties, hello.v5), &text(hello.id), &will])
+}
+
+pub(crate) fn publish(topic: &str, first: u8, id: Option<u16>, payload: &[u8], v5: bool) -> Vec<u8> {
+    let id = id.map_or_else(Vec::new, |id| id.to_be_bytes().to_vec());
+    packet(first, &[&text(topic), &id, &block(&[], v5), payload])
+}
+
+pub(crate) fn subscribe(filter: &str, options: u8, v5: bool) -> Vec<u8> {
+    packet(0x82, &[&[0, 1], &block(&[], v5), &text(filter), &[options]])
+}
+
+pub(crate) fn unsubscribe(filter: &str, v5: bool) -> Vec<u8> {
+    packet(0xA2, &[&[0, 1], &block(&[], v5), &text(filter)])
+}
