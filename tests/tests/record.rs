@@ -370,3 +370,26 @@ async fn a_data_directory_that_cannot_be_written_is_told_by_name_and_nothing_is_
     assert_eq!(fs::read_to_string(&data)?, "not a directory", "what is there is left alone");
     Ok(())
 }
+
+#[tokio::test]
+async fn with_a_journal_that_cannot_be_opened_devices_are_served_and_no_event_of_that_time_is_lost() -> Result<()> {
+    let mut gateway = Gateway::prepared()?;
+    let journal = gateway.dir().join("data/journal");
+    fs::remove_dir_all(&journal)?;
+    fs::write(&journal, "not a directory")?;
+    gateway.run()?;
+    let status = gateway.json_until(&["status"], |status| status[0]["degraded"] != Value::Array(Vec::new()))?;
+    assert!(status[0]["degraded"][0].as_str().unwrap().contains("data/journal"), "{status:#?}");
+    let mut press = Device::connect(&gateway.by_password("press-01")?.v5()).await?;
+    refused(&mut press, "meanwhile", 3).await?;
+
+    fs::remove_file(&journal)?;
+    let all_three = |events: &[Value]| {
+        has("GATEWAY_DEGRADED")(events)
+            && events.iter().filter(|event| event["code"] == "AUTHZ_PUBLISH_DENIED").count() == 3
+    };
+    gateway.json_until(&EVERYTHING, all_three)?;
+    assert_eq!(gateway.json_until(&["status"], |status| status[0]["degraded"] == Value::Array(Vec::new()))?.len(), 1);
+    assert_eq!(verdict_on_journal(&gateway)?.0, Some(0));
+    Ok(())
+}

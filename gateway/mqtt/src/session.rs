@@ -112,13 +112,19 @@ impl Session {
         self.thing.as_deref().unwrap_or_default()
     }
 
-    /// Whether `other`, a client that says to be this one, is it: the same principal, or the same thing with another of
-    /// its certificates.
+    /// Whether `other`, a client that says to be this one, is it: the same thing by any of its own credentials. What is
+    /// held without proof gives way to proof, never the other way round.
     pub(crate) fn belongs_to(&self, other: &Self) -> bool {
-        match (&*self.principal.borrow(), &*other.principal.borrow()) {
-            (Principal::Certificate { .. }, Principal::Certificate { .. }) => self.thing == other.thing,
-            (one, another) => one == another,
+        match (self.is_proven(), other.is_proven()) {
+            (_, true) => self.thing == other.thing,
+            (true, false) => false,
+            (false, false) => *self.principal.borrow() == *other.principal.borrow(),
         }
+    }
+
+    /// Whether the client showed who it is.
+    pub(crate) fn is_proven(&self) -> bool {
+        !matches!(*self.principal.borrow(), Principal::Anonymous { .. })
     }
 
     pub(crate) fn connection(&self) -> Option<Rc<Connection>> {

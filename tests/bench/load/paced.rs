@@ -29,7 +29,8 @@ fn run(target: &Target, options: &Options, publishers: usize, subscribers: usize
     let mut readers = Vec::new();
     for number in 0..subscribers {
         let mut client = target.connect(&format!("load-sub-{number}"))?;
-        let filter = if subscribers == 1 { format!("{}/#", target.topic) } else { format!("{}/{number}", target.topic) };
+        let filter =
+            if subscribers == 1 { format!("{}/#", target.topic) } else { format!("{}/{number}", target.topic) };
         client.subscribe(&filter, qos)?;
         client.stream.set_read_timeout(Some(Duration::from_millis(200)))?;
         let stop = stop.clone();
@@ -64,7 +65,15 @@ fn run(target: &Target, options: &Options, publishers: usize, subscribers: usize
     }))
 }
 
-fn send(mut client: Client, topic: &str, epoch: Instant, offset: Duration, rate: usize, count: usize, size: usize) -> Result<()> {
+fn send(
+    mut client: Client,
+    topic: &str,
+    epoch: Instant,
+    offset: Duration,
+    rate: usize,
+    count: usize,
+    size: usize,
+) -> Result<()> {
     let period = Duration::from_nanos(1_000_000_000 / rate.max(1) as u64);
     let begin = Instant::now() + Duration::from_millis(200) + offset;
     let mut payload = vec![0; size];

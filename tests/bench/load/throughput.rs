@@ -45,7 +45,11 @@ pub(crate) fn run(target: &Target, options: &Options, publishers: usize, subscri
         let topic = format!("{}/{number}", target.topic);
         writers.push(thread::spawn(move || {
             start.wait();
-            let sent = if qos == 0 { flood(client, &topic, &payload, messages) } else { windowed(client, &topic, &payload, messages, qos) };
+            let sent = if qos == 0 {
+                flood(client, &topic, &payload, messages)
+            } else {
+                windowed(client, &topic, &payload, messages, qos)
+            };
             failed.fetch_or(sent.is_err(), Ordering::Relaxed);
         }));
     }

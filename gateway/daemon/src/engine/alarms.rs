@@ -12,7 +12,7 @@ use cordon_uplink::violation::{EventType, Violation};
 use serde_json::json;
 use std::net::SocketAddr;
 
-/// Alarms leave the outbox before summaries do, and are dropped after them.
+/// Alarms are the last to be dropped from a full outbox.
 pub(super) const ALARM: u8 = 10;
 
 // === impl Knowledge ===
@@ -93,14 +93,14 @@ impl Knowledge {
             let seconds = refusal.duration.as_secs().to_string();
             event = event.peer(peer).principal(refusal.key.to_string()).detail("refused for seconds", seconds);
         }
+        // Forwarded first: a kill between these steps may tell of an alarm twice, but never lose one.
+        if !alarm.suppress_alerts
+            && let Ok(document) = document(alarm, criteria, now).document()
+        {
+            self.forward(ALARM, |topics| &topics.alarm, document).await;
+        }
         self.record_durably(event).await;
         self.keep(put(Bucket::Alarms, &alarm.id, alarm)).await.ok();
-        if !alarm.suppress_alerts {
-            let violation = document(alarm, criteria, now);
-            if let Ok(document) = violation.document() {
-                self.forward(ALARM, |topics| &topics.alarm, document).await;
-            }
-        }
     }
 }
 

@@ -113,7 +113,8 @@ impl Worker {
                 self.leave(&known, &old, Ending::TakenOver);
             }
             let lives = self.sessions.borrow().contains_key(&known.client_id);
-            if lives && !connect.clean_start {
+            // What was begun without proof is not handed to the one who has it.
+            if lives && !connect.clean_start && known.is_proven() == candidate.is_proven() {
                 self.drop_pending_will(&known);
                 known.delivery.borrow_mut().resume();
                 known.principal.replace(candidate.principal.into_inner());
