@@ -76,7 +76,7 @@ async fn the_delivered_profile_raises_an_alarm_for_refused_acts() -> Result<()> 
     for _ in 0..5 {
         assert_eq!(pump.subscribe("secret/#", 0).await?, 0x87);
     }
-    let alarms = gateway.json_until(&["alarms"], has(FAILURES))?;
+    let alarms = gateway.json_until(&["alarms", "--active"], has(FAILURES))?;
     assert_eq!(alarms.len(), 1, "four refusals are still normal: {alarms:#?}");
     assert_eq!(alarms[0]["thing"], "pump-01");
     assert_eq!(alarms[0]["normal"], "fewer than 5 in 10s");
@@ -97,7 +97,7 @@ async fn each_behavior_raises_one_alarm_for_the_thing_that_shows_it_and_clears_b
     quiet.publish("plant/press-02/telemetry/force", b"1", 1).await?;
 
     let both = |alarms: &[Value]| has(FAILURES)(alarms) && has(MESSAGES)(alarms);
-    let raised = gateway.json_until(&["alarms", "--all"], both)?;
+    let raised = gateway.json_until(&["alarms"], both)?;
     for (metric, thing, normal, least) in
         [(FAILURES, "press-01", "fewer than 5 in 2s", 5), (MESSAGES, "pump-01", "at most 200 in 2s", 201)]
     {
@@ -108,8 +108,8 @@ async fn each_behavior_raises_one_alarm_for_the_thing_that_shows_it_and_clears_b
         assert!(alarm["raised"].is_string());
     }
 
-    gateway.json_until(&["alarms"], <[Value]>::is_empty)?;
-    let past = gateway.json(&["alarms", "--all"])?;
+    gateway.json_until(&["alarms", "--active"], <[Value]>::is_empty)?;
+    let past = gateway.json(&["alarms"])?;
     assert_eq!(past.len(), 2, "one alarm for each behavior: {past:#?}");
     assert!(past.iter().all(|alarm| alarm["cleared"].is_string() && alarm["active"] == false), "{past:#?}");
     let events = gateway.json(&["events", "--code", "ALARM"])?;
@@ -132,7 +132,7 @@ async fn guessing_from_one_address_refuses_it_and_not_the_devices_that_are_at_ho
     assert_eq!(log_in(&gateway, "press-01", 1).await?, (0, 0), "from another address");
     assert_eq!(log_in(&gateway, "pump-01", 3).await?, (0, 0), "from another address");
 
-    let alarms = gateway.json_until(&["alarms"], has(LOGINS))?;
+    let alarms = gateway.json_until(&["alarms", "--active"], has(LOGINS))?;
     assert_eq!(alarms.len(), 1, "{alarms:#?}");
     assert_eq!((&alarms[0]["address"], &alarms[0]["seen"]), (&"127.0.0.2".into(), &3.into()));
     assert_eq!(alarms[0]["normal"], "fewer than 3 in 1m");
@@ -153,7 +153,7 @@ async fn guessing_at_one_name_from_many_addresses_refuses_it_everywhere_but_at_i
     assert_eq!(log_in(&gateway, "press-01", 9).await?, (0x8A, 5), "from a new address");
     assert_eq!(log_in(&gateway, "press-01", 1).await?, (0, 0), "at home");
     assert_eq!(log_in(&gateway, "press-02", 2).await?, (0, 0), "another name from a guesser's address");
-    let alarms = gateway.json_until(&["alarms"], has(LOGINS))?;
+    let alarms = gateway.json_until(&["alarms", "--active"], has(LOGINS))?;
     assert_eq!(alarms.len(), 1, "{alarms:#?}");
     assert_eq!((&alarms[0]["thing"], &alarms[0]["seen"]), (&"press-01".into(), &3.into()));
     Ok(())
@@ -169,10 +169,10 @@ async fn a_refusal_ends_by_itself_and_is_longer_each_time_up_to_the_longest() ->
         }
         let events = gateway.json_until(&["events", "--code", "ALARM_RAISED"], |events| events.len() == raised)?;
         assert_eq!(events[raised - 1]["details"]["refused for seconds"], seconds);
-        gateway.json_until(&["alarms"], <[Value]>::is_empty)?;
+        gateway.json_until(&["alarms", "--active"], <[Value]>::is_empty)?;
     }
     assert_eq!(log_in(&gateway, "press-01", 2).await?, (0, 0));
-    assert_eq!(gateway.json(&["alarms", "--all"])?.len(), 3);
+    assert_eq!(gateway.json(&["alarms"])?.len(), 3);
     Ok(())
 }
 
@@ -184,11 +184,11 @@ async fn alarms_survive_a_kill_and_still_clear_by_themselves() -> Result<()> {
     for name in ["a", "b", "c", "d", "e"] {
         guess(&gateway, name, 2).await?;
     }
-    let before = gateway.json_until(&["alarms"], |alarms| has(FAILURES)(alarms) && has(LOGINS)(alarms))?;
+    let before = gateway.json_until(&["alarms", "--active"], |alarms| has(FAILURES)(alarms) && has(LOGINS)(alarms))?;
     gateway.kill()?;
     gateway.run()?;
 
-    let after = gateway.json(&["alarms", "--all"])?;
+    let after = gateway.json(&["alarms"])?;
     for metric in [FAILURES, LOGINS] {
         let (old, new) = (of_metric(&before, metric)?, of_metric(&after, metric)?);
         for field in ["id", "seen", "normal", "raised", "thing", "address"] {
@@ -197,6 +197,6 @@ async fn alarms_survive_a_kill_and_still_clear_by_themselves() -> Result<()> {
     }
     assert_eq!(of_metric(&after, FAILURES)?["active"], true);
     assert_eq!(log_in(&gateway, "press-02", 2).await?, (0, 0), "a refusal does not outlive its process");
-    gateway.json_until(&["alarms"], <[Value]>::is_empty)?;
+    gateway.json_until(&["alarms", "--active"], <[Value]>::is_empty)?;
     Ok(())
 }

@@ -43,7 +43,7 @@ async fn six_wrong_passwords(gateway: &Gateway, from: u8) -> Result<()> {
         assert_ne!(Device::try_connect(&options.source(guesser(from))).await?.1.code, 0);
     }
     let address = guesser(from).to_string();
-    gateway.json_until(&["alarms", "--all"], |alarms| alarms.iter().any(|alarm| alarm["address"] == address))?;
+    gateway.json_until(&["alarms"], |alarms| alarms.iter().any(|alarm| alarm["address"] == address))?;
     Ok(())
 }
 
@@ -151,7 +151,7 @@ async fn alarms_arrive_at_once_in_the_form_of_aws_and_again_when_they_clear() ->
         "metric": profile["behaviors"][0]["metric"],
         "criteria": profile["behaviors"][0]["criteria"],
     });
-    let known = gateway.json(&["alarms", "--all"])?;
+    let known = gateway.json(&["alarms"])?;
     for (field, who, profile, metric) in [
         ("thingName", "press-01", "plant", "aws:num-authorization-failures"),
         ("sourceAddress", "127.0.0.2", "login", "cordon:num-login-failures"),

@@ -119,7 +119,7 @@ async fn each_role_may_do_what_it_says_and_each_change_and_refusal_is_recorded()
         &["things"],
         &["sessions"],
         &["events"],
-        &["alarms"],
+        &["alarms", "--active"],
         &["orders"],
         &["findings"],
         &["explain", "--thing", "press-01", "--connect"],

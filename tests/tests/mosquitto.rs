@@ -126,7 +126,7 @@ impl Story {
             Ok(())
         })?;
         let raised = |alarms: &[Value]| alarms.iter().any(|alarm| alarm["address"] == from.to_string());
-        self.gateway.json_until(&["alarms", "--all"], raised)?;
+        self.gateway.json_until(&["alarms"], raised)?;
         Ok(())
     }
 }

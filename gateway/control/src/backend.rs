@@ -36,7 +36,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Checks the journal's hash chain. May take minutes.
     fn verify_journal(&self) -> impl Future<Output = Result<v1::VerifyJournalResponse, Fault>> + Send;
 
-    /// The newest `limit` alarms, newest first; with `include_past` also those that have cleared.
+    /// At most `limit` alarms: those that are up, newest first, then with `include_past` those that have cleared.
     fn list_alarms(
         &self,
         include_past: bool,

@@ -1,7 +1,7 @@
 //! `cordon check`: reads everything a start would read, touches nothing, and tells all that is wrong at once.
 
 use crate::clock;
-use crate::config::{Config, ConfigError, Problem, Rules, auth_name};
+use crate::config::{Config, ConfigError, Problem, Rules};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -80,7 +80,7 @@ fn summary(config: &Config, rules: &Rules, out: &mut dyn Write) -> io::Result<()
     writeln!(out, "  gateway   {}, data in {}", config.gateway.name, config.gateway.data_dir.display())?;
     for listener in &config.listeners {
         let tls = if listener.tls.is_some() { "TLS" } else { "plain" };
-        writeln!(out, "  listener  {} on {}, {tls}, {}", listener.name, listener.bind, auth_name(listener.auth))?;
+        writeln!(out, "  listener  {} on {}, {tls}, {}", listener.name, listener.bind, listener.auth.name())?;
     }
     if let Some(control) = &config.control {
         writeln!(out, "  control   on {}, operators: {}", control.bind, config.operators.len())?;

@@ -23,7 +23,6 @@ mod tests;
 
 pub(crate) use gateway::GatewayConfig;
 pub(crate) use limits::{IsolationConfig, LoginConfig};
-pub(crate) use listeners::auth_name;
 pub(crate) use operate::{ControlConfig, LogConfig, LogFormat, MetricsConfig, OperatorConfig};
 pub(crate) use problem::{ConfigError, Problem};
 pub(crate) use rules::Rules;

@@ -78,6 +78,20 @@ pub struct Limits {
     pub workers: usize,
 }
 
+// === impl Auth ===
+
+impl Auth {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Password => "password",
+            Self::Anonymous => "anonymous",
+        }
+    }
+}
+
 // === impl Limits ===
 
 impl Default for Limits {

@@ -128,6 +128,7 @@ async fn meet(
         event = event.principal(identity.principal.to_string()).action(Action::Connect.name());
         event.thing.clone_from(&identity.thing);
         event = event.reason("the client id is the name of another thing").resource(connected.client_id.as_str());
+        event = event.rule("the name of a registered thing is nobody else's client id");
         let version = connected.version;
         return Err(Refused::Client { version, code: ReasonCode::ClientIdentifierNotValid, event: Box::new(event) });
     }
@@ -184,6 +185,7 @@ async fn identify(
     let start = |code| {
         let mut event = event(shared, listener, peer, code).action(Action::Connect.name());
         event = event.client_id(shown(connect.client_id)).resource(shown(connect.client_id));
+        event = event.rule(format!("listener {}: auth = {}", listener.name, listener.auth.name()));
         match connect.username {
             Some(user) => event.principal(format!("user:{}", shown(user))),
             None => event,
@@ -280,8 +282,9 @@ async fn turn_away(shared: &Shared, listener: &Listener, peer: SocketAddr, strea
         Refused::Tls(error) => {
             let (why, certificate) = tls::describe(&error);
             let code = if certificate { Code::AuthnCertificateRefused } else { Code::AuthnTlsFailed };
-            refuse(shared, stream, None, ReasonCode::NotAuthorized, event(shared, listener, peer, code).reason(why))
-                .await;
+            let event = event(shared, listener, peer, code).action(Action::Connect.name()).reason(why);
+            let event = event.rule(format!("listener {}: tls", listener.name));
+            refuse(shared, stream, None, ReasonCode::NotAuthorized, event).await;
         }
         Refused::Packet(version, violation) => {
             let event = event(shared, listener, peer, Code::ProtocolViolation);

@@ -2,7 +2,6 @@
 
 use super::{Gateway, answers, isolation_of};
 use crate::clock;
-use crate::config::auth_name;
 use crate::engine::OrderError;
 use cordon_control::{Backend, EventQuery, EventStream, Fault, Isolation, Question};
 use cordon_core::event::Event;
@@ -59,7 +58,7 @@ impl Backend for Gateway {
                     name: listener.name.clone(),
                     address: address.to_string(),
                     tls: listener.tls.is_some(),
-                    auth: auth_name(listener.auth).to_owned(),
+                    auth: listener.auth.name().to_owned(),
                 })
                 .collect(),
             messages_received: meters.messages_in.get(),
@@ -129,7 +128,7 @@ impl Backend for Gateway {
         let knowledge = self.engine.lock().await;
         let past = knowledge.alarms.past().filter(|_| include_past);
         let mut alarms: Vec<_> = knowledge.alarms.active().chain(past).collect();
-        alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.started.unix));
+        alarms.sort_by_key(|alarm| (alarm.cleared.is_some(), std::cmp::Reverse(alarm.started.unix)));
         Ok(alarms.into_iter().take(limit).map(answers::alarm).collect())
     }
 

@@ -9,20 +9,17 @@ use clap::Args;
 use cordon_proto::v1::{Alarm, ListAlarmsRequest};
 use serde::Serialize;
 
-/// List alarms, newest first: what was seen, and what is normal.
+/// List alarms, those that are up first: what was seen, and what is normal.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  cordon alarms                      those that are up
-  cordon alarms --all                also those that have cleared
+  cordon alarms                      those that are up, then past ones
+  cordon alarms --active             only those that are up
   cordon alarms --output json | jq -r .thing")]
 pub(crate) struct AlarmsArgs {
-    /// Only alarms that are up (the default).
-    #[arg(long, conflicts_with = "all")]
-    active: bool,
-    /// Also alarms that have cleared.
+    /// Only alarms that are up.
     #[arg(long)]
-    all: bool,
+    active: bool,
     /// At most so many.
     #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
@@ -47,13 +44,13 @@ struct View {
 }
 
 pub(crate) async fn run(args: AlarmsArgs, gateway: &mut Client, out: &mut Output) -> Result<(), Failure> {
-    let request = ListAlarmsRequest { include_past: args.all && !args.active, limit: args.limit };
+    let request = ListAlarmsRequest { include_past: !args.active, limit: args.limit };
     let mut alarms = gateway.list_alarms(call(request)).await?.into_inner();
     let mut views = Vec::new();
     while let Some(alarm) = alarms.message().await? {
         views.push(View::from(alarm));
     }
-    let none = if args.all { "No alarms." } else { "No alarm is up. `cordon alarms --all` lists past ones." };
+    let none = if args.active { "No alarm is up. `cordon alarms` lists past ones." } else { "No alarms." };
     out.records(&views, none)
 }
 

@@ -17,11 +17,6 @@ pub(super) fn read(root: &Section<'_>) -> Vec<ListenerConfig> {
     root.sections("listener").into_iter().map(listener).collect()
 }
 
-/// The word for a way to identify clients.
-pub(crate) fn auth_name(auth: Auth) -> &'static str {
-    AUTHS.iter().find(|(_, known)| *known == auth).map_or("", |(name, _)| name)
-}
-
 fn listener(section: Section<'_>) -> ListenerConfig {
     section.missing("name", "\"plain\"");
     section.missing("bind", "\"127.0.0.1:1883\"");

@@ -31,6 +31,7 @@ impl Worker {
             let event = event.action(Action::Connect.name()).resource(shown(&connect.client_id));
             let event = event.detail("held_by", known.principal.borrow().to_string());
             let event = event.reason("the client id belongs to another principal");
+            let event = event.rule("a session belongs to the principal that began it");
             candidate.failures.set(1);
             self.turn_away(stream, &candidate, &connect, ReasonCode::ClientIdentifierNotValid, event);
             return;
