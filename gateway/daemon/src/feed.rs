@@ -41,8 +41,8 @@ pub(crate) struct Feed {
     engine: mpsc::Sender<Told>,
     clock: fn() -> Now,
     requests: Mutex<HashMap<String, Bucket>>,
-    /// Things told that found the engine's queue full.
-    pub(crate) dropped: AtomicU64,
+    /// What found the engine's queue full and is not on record yet.
+    dropped: AtomicU64,
 }
 
 struct Bucket {
@@ -58,9 +58,17 @@ impl Feed {
         Self { record, engine, clock, requests: Mutex::default(), dropped: AtomicU64::new(0) }
     }
 
+    /// Tells the engine, or counts what it has no room for; the count is an event as soon as there is room again.
     fn tell(&self, told: Told) {
         if self.engine.try_send(told).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let event = Event::new(Code::GatewayDegraded, (self.clock)()).principal("gateway").count(dropped);
+            let reason = "the engine was too busy; counts, shadow requests or login refusals were dropped";
+            self.record.record(event.reason(reason));
         }
     }
 
