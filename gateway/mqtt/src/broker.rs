@@ -1,12 +1,15 @@
 //! The front door as a whole: starting it, changing its rules, asking it, stopping it.
 
 use crate::auth::Credentials;
+use crate::codec::QoS;
 use crate::config::{Limits, ListenerConfig};
-use crate::fabric;
+use crate::envelope::{Envelope, Letter};
+use crate::fabric::{self, FabricRx, FabricTx, Flow, Link};
 use crate::fence::Fence;
 use crate::listener::{self, Listener};
 use crate::meters::Meters;
-use crate::shared::{Clock, SessionInfo, Shared, Sink};
+use crate::shared::{Clock, SessionInfo, Shared, Sink, lock};
+use crate::supervisor::Supervisor;
 use crate::tls::{self, TlsError};
 use crate::worker::{self, Command};
 use bytes::Bytes;
@@ -75,6 +78,8 @@ pub struct Broker {
     lanes: Lanes,
     listeners: Vec<Arc<Listener>>,
     accepting: Vec<JoinHandle<()>>,
+    supervising: JoinHandle<()>,
+    services: Arc<Mutex<FabricTx>>,
     threads: Vec<thread::JoinHandle<()>>,
     failed: mpsc::Receiver<usize>,
 }
@@ -109,7 +114,14 @@ impl Lanes {
         ended
     }
 
-    async fn ask_all<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
+    /// Gives every worker its link to a router.
+    pub(crate) async fn plug(&self, links: Vec<(Link, FabricRx)>) {
+        for (lane, link) in self.0.iter().zip(links) {
+            lane.commands.send(Command::Plug(Box::new(link))).await.ok();
+        }
+    }
+
+    pub(crate) async fn ask_all<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<T> {
         let mut answers = Vec::with_capacity(self.0.len());
         for lane in self.0.iter() {
             let (tx, rx) = oneshot::channel();
@@ -128,13 +140,17 @@ impl Lanes {
 // === impl Broker ===
 
 impl Broker {
-    /// Starts the router and the workers. No listener is open yet: the rules are in force before the first client.
+    /// Starts the router and the workers. No listener is open yet: the rules are in force before the first client. To be
+    /// called on a runtime.
     ///
     /// # Errors
     /// [`BrokerError::Fabric`] when threads cannot be started.
     pub fn start(parts: Parts) -> Result<Self, BrokerError> {
         let workers = parts.limits.workers.max(1);
-        let (flow, ends) = fabric::start(workers).map_err(|_| BrokerError::Fabric)?;
+        let flow = Arc::new(Flow::new(workers));
+        let links = fabric::start(&flow).map_err(|_| BrokerError::Fabric)?;
+        let mut services = FabricTx::new(workers, flow.clone());
+        services.plug(links.services);
         let shared = Arc::new(Shared::new(
             parts.limits,
             parts.clock,
@@ -147,13 +163,14 @@ impl Broker {
         ));
         let (failure, failed) = mpsc::channel(workers);
         let (mut lanes, mut threads) = (Vec::new(), Vec::new());
-        for (index, ends) in ends.into_iter().enumerate() {
+        for (index, link) in links.workers.into_iter().enumerate() {
             let (tx, rx) = mpsc::channel(COMMANDS);
+            tx.try_send(Command::Plug(Box::new(link))).ok();
             let fence = Arc::new(Fence::default());
             lanes.push(Lane { commands: tx, fence: fence.clone() });
             let (shared, failure) = (shared.clone(), failure.clone());
             let run = move || {
-                let work = || worker::run(index, shared, ends, rx, fence.clone());
+                let work = || worker::run(index, shared, rx, fence.clone());
                 let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
                 fence.close();
                 if !matches!(end, Ok(Ok(()))) {
@@ -163,7 +180,11 @@ impl Broker {
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(run);
             threads.push(thread.map_err(|_| BrokerError::Fabric)?);
         }
-        Ok(Self { shared, lanes: Lanes(lanes.into()), listeners: Vec::new(), accepting: Vec::new(), threads, failed })
+        let (lanes, services) = (Lanes(lanes.into()), Arc::new(Mutex::new(services)));
+        let supervisor = Supervisor { shared: shared.clone(), lanes: lanes.clone(), services: services.clone() };
+        let supervising = tokio::spawn(supervisor.run());
+        let (listeners, accepting) = (Vec::new(), Vec::new());
+        Ok(Self { shared, lanes, listeners, accepting, supervising, services, threads, failed })
     }
 
     /// Opens the listeners. Either all open or none. Returns the bound addresses in the given order.
@@ -190,10 +211,15 @@ impl Broker {
     /// A handle for everything but listening and stopping.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { shared: self.shared.clone(), lanes: self.lanes.clone(), listeners: self.listeners.clone() }
+        Handle {
+            shared: self.shared.clone(),
+            lanes: self.lanes.clone(),
+            listeners: self.listeners.clone(),
+            services: self.services.clone(),
+        }
     }
 
-    /// Waits until a worker or the router fails. The process should then end, to be started afresh.
+    /// Waits until a worker fails. The process should then end, to be started afresh.
     pub async fn failed(&mut self) {
         match self.failed.recv().await {
             Some(worker) => tracing::error!(worker, "A worker failed."),
@@ -203,9 +229,8 @@ impl Broker {
 
     /// Stops accepting, ends every connection in order, and waits for the workers, but no longer than `deadline`.
     pub async fn stop(self, deadline: Duration) {
-        for task in &self.accepting {
-            task.abort();
-        }
+        self.accepting.iter().for_each(JoinHandle::abort);
+        self.supervising.abort();
         let stopped = async {
             self.lanes.ask_all(Command::Stop).await;
             let threads = self.threads;
@@ -225,6 +250,7 @@ pub struct Handle {
     shared: Arc<Shared>,
     lanes: Lanes,
     listeners: Vec<Arc<Listener>>,
+    services: Arc<Mutex<FabricTx>>,
 }
 
 // === impl Handle ===
@@ -237,9 +263,24 @@ impl Handle {
         Enforced { ended: self.lanes.fence().await }
     }
 
-    /// Publishes a message of the gateway itself, at QoS 1.
+    /// Publishes a message of the gateway itself, at QoS 1. Waits while the workers have too much on its way to them.
     pub async fn publish(&self, topic: String, payload: Bytes, permit: Permit) {
-        self.lanes.0[0].commands.send(Command::Publish { topic, payload, permit }).await.ok();
+        self.shared.flow.room(usize::MAX).await;
+        let letter = Letter {
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            publisher: 0,
+            thing: "",
+            epoch: self.shared.epoch(),
+            expires: None,
+            topic: &topic,
+            properties: &[],
+            payload: &payload,
+        };
+        let message = Envelope::seal(&letter, self.shared.next_message(), permit);
+        let mut services = lock(&self.services);
+        services.push(&message);
+        services.hand();
     }
 
     /// Ends a client's connection; it may come back. Returns whether there was one.

@@ -1,54 +1,47 @@
-//! The fabric: rumqttd's router, embedded, fanning messages out between workers. It decides nothing.
+//! The fabric: rumqttd's router, embedded, carrying messages between the threads of the gateway. It decides nothing.
 //!
-//! This is the only module that names rumqttd. Each worker holds one link and one subscription, on a topic of its own;
-//! a publish goes to the topic of every worker that has subscribers. So the router sees a handful of fixed ASCII topics
-//! however many topics and filters the devices use: none of its tables can grow, no topic from outside reaches its
-//! matcher, and messages between two workers keep their order.
+//! A message for a client of the same worker is delivered there and then; what is for the clients of another worker, and
+//! what the gateway's own services publish, crosses the fabric. This is the only module that names rumqttd. Each worker
+//! has one link and one subscription; a publish goes to the lane of every worker that has subscribers. So the router sees
+//! a fixed handful of ASCII topics however many topics and filters the devices use: none of its tables can grow, no topic
+//! from outside reaches its matcher, and messages between two threads keep their order.
 //!
 //! The router keeps messages for a link in a log of bounded size and skips what a slow reader has not fetched in time.
-//! [`Flow`] keeps the bytes on their way to each worker below that bound, so nothing is ever skipped: a publisher whose
-//! messages would pass it waits.
+//! [`Flow`] keeps the bytes on their way to each worker below that bound, so nothing is ever skipped.
+//!
+//! A router can die. Every sender keeps what it has handed over until the receiver has taken it, so a fresh router can
+//! take over: the receivers let go of the old one, then each sender is plugged into the new one and sends again what was
+//! on its way. Nothing is lost, nothing comes twice, and no client notices.
+
+mod flow;
+mod pending;
 
 use crate::envelope::Envelope;
 use bytes::Bytes;
-use rumqttd::local::{LinkBuilder, LinkRx, LinkTx};
+use flume::TrySendError;
+use pending::Pending;
+use rumqttd::local::{LinkBuilder, LinkError, LinkRx, LinkTx};
 use rumqttd::protocol::{Packet, Publish};
 use rumqttd::{Notification, Router, RouterConfig};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use tokio::sync::Notify;
+
+pub(crate) use flow::Flow;
 
 /// One log segment; the router keeps two per worker.
 const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes on their way to one worker at most. Less than a segment, so that the reader's place is never overwritten.
-const FLOW_BYTES: u64 = 2 * 1024 * 1024;
-/// What the router counts for a message besides its payload is less than this.
-const OVERHEAD: u64 = 256;
 
 /// The router is gone: its thread ended or never answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the message router ended unexpectedly")]
 pub(crate) struct FabricLost;
 
-/// Bytes on their way to each worker, and which workers have subscribers.
-#[derive(Debug)]
-pub(crate) struct Flow {
-    lanes: Vec<Lane>,
-}
-
-#[derive(Debug, Default)]
-struct Lane {
-    handed: AtomicU64,
-    drained: AtomicU64,
-    filters: AtomicUsize,
-    room: Notify,
-}
-
-/// A worker's end for sending.
+/// The end for sending: one per worker, and one for the gateway's services.
 pub(crate) struct FabricTx {
-    link: LinkTx,
-    topics: Vec<Bytes>,
+    source: usize,
     flow: Arc<Flow>,
+    link: Option<Link>,
+    /// What every lane has not taken yet.
+    pending: Vec<Pending>,
     batch: Vec<Packet>,
 }
 
@@ -59,86 +52,126 @@ pub(crate) struct FabricRx {
     flow: Arc<Flow>,
 }
 
-/// A worker's two ends.
-pub(crate) type Ends = (FabricTx, FabricRx);
+/// A connection of a sender to one router.
+pub(crate) struct Link {
+    link: LinkTx,
+    /// The topic of each lane, as this sender's messages carry it.
+    topics: Vec<Bytes>,
+    /// Messages lie in the link's buffer of which the router, too busy then, could not be told.
+    untold: bool,
+}
 
-/// Starts a router with one link per worker. Blocks until the router answered.
-pub(crate) fn start(workers: usize) -> Result<(Arc<Flow>, Vec<Ends>), FabricLost> {
+/// What a running router offers: a link per worker for both directions, and one for the gateway's services.
+pub(crate) struct Links {
+    pub(crate) workers: Vec<(Link, FabricRx)>,
+    pub(crate) services: Link,
+}
+
+/// Starts a router. Blocks until it answered.
+pub(crate) fn start(flow: &Arc<Flow>) -> Result<Links, FabricLost> {
+    let lanes = flow.lanes();
     let config = RouterConfig {
-        max_connections: workers + 1,
+        max_connections: lanes + 2,
         max_outgoing_packet_count: 2000,
         max_segment_size: SEGMENT_BYTES,
         max_segment_count: 2,
         ..RouterConfig::default()
     };
     let router = Router::new(0, config).spawn();
-    let flow = Arc::new(Flow { lanes: (0..workers).map(|_| Lane::default()).collect() });
-    let topics: Vec<String> = (0..workers).map(|lane| format!("lane/{lane}")).collect();
-    let mut ends = Vec::with_capacity(workers);
-    for (lane, topic) in topics.iter().enumerate() {
-        let (mut tx, rx, _) =
-            LinkBuilder::new(&format!("worker-{lane}"), router.clone()).build().map_err(|_| FabricLost)?;
-        tx.subscribe(topic.clone()).map_err(|_| FabricLost)?;
-        let topics = topics.iter().map(|topic| Bytes::from(topic.clone().into_bytes())).collect();
-        ends.push((
-            FabricTx { link: tx, topics, flow: flow.clone(), batch: Vec::new() },
-            FabricRx { link: rx, lane, flow: flow.clone() },
-        ));
+    let link = |source: usize| {
+        let builder = LinkBuilder::new(&format!("source-{source}"), router.clone()).build();
+        let (tx, rx, _) = builder.map_err(|_| FabricLost)?;
+        let topics = (0..lanes).map(|lane| Bytes::from(format!("lane/{lane}/{source}"))).collect();
+        Ok((Link { link: tx, topics, untold: false }, rx))
+    };
+    let mut workers = Vec::with_capacity(lanes);
+    for lane in 0..lanes {
+        let (mut tx, rx) = link(lane)?;
+        tx.link.subscribe(format!("lane/{lane}/+")).map_err(|_| FabricLost)?;
+        workers.push((tx, FabricRx { link: rx, lane, flow: flow.clone() }));
     }
-    Ok((flow, ends))
-}
-
-// === impl Flow ===
-
-impl Flow {
-    /// Notes how many distinct filters the worker's sessions hold; with none, nothing is sent to it.
-    pub(crate) fn set_filters(&self, lane: usize, filters: usize) {
-        self.lanes[lane].filters.store(filters, Ordering::Release);
-    }
-
-    /// Waits until every worker has room for another batch.
-    pub(crate) async fn room(&self) {
-        for lane in &self.lanes {
-            loop {
-                let waiting = lane.room.notified();
-                if lane.in_flight() < FLOW_BYTES {
-                    break;
-                }
-                waiting.await;
-            }
-        }
-    }
-}
-
-// === impl Lane ===
-
-impl Lane {
-    fn in_flight(&self) -> u64 {
-        self.handed.load(Ordering::Acquire).saturating_sub(self.drained.load(Ordering::Acquire))
-    }
+    Ok(Links { workers, services: link(lanes)?.0 })
 }
 
 // === impl FabricTx ===
 
 impl FabricTx {
-    /// Adds a sealed message to the batch. [`Envelope::seal`] took the publisher's permit.
+    /// A sender that is not plugged in yet. `source` is its worker's number, or the number of workers for the services.
+    pub(crate) fn new(source: usize, flow: Arc<Flow>) -> Self {
+        let pending = (0..flow.lanes()).map(|_| Pending::default()).collect();
+        Self { source, flow, link: None, pending, batch: Vec::new() }
+    }
+
+    /// Adds a sealed message to the batch, for every lane but the sender's own. [`Envelope::seal`] took the publisher's
+    /// permit.
     pub(crate) fn push(&mut self, message: &Envelope) {
-        for (lane, topic) in self.flow.lanes.iter().zip(&self.topics) {
-            if lane.filters.load(Ordering::Acquire) > 0 {
-                lane.handed.fetch_add(message.size() as u64 + OVERHEAD, Ordering::AcqRel);
-                let publish = Publish::new(topic.clone(), message.bytes().clone(), false);
-                self.batch.push(Packet::Publish(publish, None));
+        for lane in 0..self.pending.len() {
+            if lane != self.source && self.flow.is_wanted(lane) {
+                self.flow.hand(lane, message.size());
+                self.pending[lane].push(message.bytes().clone());
+                if let Some(link) = &self.link {
+                    self.batch.push(link.packet(lane, message.bytes().clone()));
+                }
             }
         }
     }
 
-    /// Hands the batch to the router, waking it once.
-    pub(crate) fn hand(&mut self) -> Result<(), FabricLost> {
-        let Some(Packet::Publish(last, _)) = self.batch.pop() else { return Ok(()) };
-        if !self.batch.is_empty() {
-            self.link.buffer().extend(self.batch.drain(..));
+    /// Hands the batch to the router, waking it once. It never blocks: a router that is too busy to be woken is woken by
+    /// a later call. What a dead router does not take waits for the next one.
+    pub(crate) fn hand(&mut self) {
+        if self.batch.is_empty() && !self.link.as_ref().is_some_and(|link| link.untold) {
+            return;
         }
-        self.link.publish(last.topic, last.payload).map(drop).map_err(|_| FabricLost)
+        for (lane, pending) in self.pending.iter_mut().enumerate() {
+            pending.forget(self.flow.taken(lane, self.source));
+        }
+        let sent = self.link.as_mut().map(|link| link.send(&mut self.batch));
+        if sent.is_some_and(|sent| sent.is_err()) {
+            self.unplug();
+            self.flow.report_lost();
+        }
+    }
+
+    /// Lets go of the router.
+    pub(crate) fn unplug(&mut self) {
+        self.link = None;
+        self.batch.clear();
+    }
+
+    /// Goes on with a fresh router: what no lane has taken yet is sent again. All receivers must have let go of the old one.
+    pub(crate) fn plug(&mut self, link: Link) {
+        self.batch.clear();
+        for (lane, pending) in self.pending.iter_mut().enumerate() {
+            pending.forget(self.flow.taken(lane, self.source));
+            self.batch.extend(pending.iter().map(|message| link.packet(lane, message.clone())));
+        }
+        self.link = Some(link);
+        self.hand();
+    }
+}
+
+// === impl Link ===
+
+impl Link {
+    fn packet(&self, lane: usize, message: Bytes) -> Packet {
+        Packet::Publish(Publish::new(self.topics[lane].clone(), message, false), None)
+    }
+
+    fn send(&mut self, batch: &mut Vec<Packet>) -> Result<(), FabricLost> {
+        let (topic, payload) = match batch.pop() {
+            Some(Packet::Publish(last, _)) => (last.topic, last.payload),
+            // Nobody subscribes to this one; it only wakes the router.
+            _ => (Bytes::from_static(b"wake"), Bytes::new()),
+        };
+        if !batch.is_empty() {
+            self.link.buffer().extend(batch.drain(..));
+        }
+        match self.link.try_publish(topic, payload) {
+            Ok(_) => self.untold = false,
+            Err(LinkError::TrySend(TrySendError::Full(_))) => self.untold = true,
+            Err(_) => return Err(FabricLost),
+        }
+        Ok(())
     }
 }
 
@@ -150,8 +183,8 @@ impl FabricRx {
         loop {
             match self.link.next().await {
                 Ok(Some(Notification::Forward(forward))) => {
-                    let lane = &self.flow.lanes[self.lane];
-                    lane.drained.fetch_add(forward.publish.payload.len() as u64 + OVERHEAD, Ordering::AcqRel);
+                    let source = source_of(&forward.publish.topic).ok_or(FabricLost)?;
+                    self.flow.take(self.lane, source, forward.publish.payload.len());
                     if let Some(message) = Envelope::open(forward.publish.payload) {
                         return Ok(message);
                     }
@@ -163,11 +196,16 @@ impl FabricRx {
         }
     }
 
-    /// Lets publishers that wait for room go on. Call after each batch.
+    /// Lets senders that wait for room go on. Call after each batch.
     pub(crate) fn drained(&self) {
-        let lane = &self.flow.lanes[self.lane];
-        if lane.in_flight() < FLOW_BYTES {
-            lane.room.notify_waiters();
-        }
+        self.flow.drained(self.lane);
     }
 }
+
+/// Who sent a message, by its topic `lane/<lane>/<source>`.
+fn source_of(topic: &[u8]) -> Option<usize> {
+    std::str::from_utf8(topic).ok()?.rsplit('/').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

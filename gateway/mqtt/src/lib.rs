@@ -1,8 +1,8 @@
 //! The front door of the gateway: listeners, TLS, the MQTT codec, sessions, retained messages, and the fabric.
 //!
-//! Cordon owns the MQTT session; rumqttd's router, in the module `fabric`, only fans messages out between workers. Every
-//! packet is judged in both directions by `cordon-core` before it moves on: what publishes or delivers takes a
-//! [`cordon_core::judge::Permit`].
+//! Cordon owns the MQTT session; rumqttd's router, in the module `fabric`, only carries messages from one thread to
+//! another. Every packet is judged in both directions by `cordon-core` before it moves on: what publishes or delivers takes
+//! a [`cordon_core::judge::Permit`].
 //!
 //! Threads: one accept task per listener and one task per unauthenticated connection run on the caller's runtime; once a
 //! client is admitted, its session lives on one worker thread, chosen by its client id. A worker is single-threaded, so
@@ -25,6 +25,7 @@ mod session;
 mod shared;
 mod stream;
 mod subscriptions;
+mod supervisor;
 mod tls;
 mod worker;
 

@@ -43,6 +43,10 @@ meters! {
     messages_dropped,
     #[doc = " Packets that the standard does not allow."]
     violations,
+    #[doc = " Times that a fresh message router took over."]
+    routers_replaced,
+    #[doc = " Times that publishers waited for a subscriber that was behind."]
+    publishers_held,
     #[doc = " Sessions ended by an isolation order, an operator or a revoked credential."]
     terminated,
 }

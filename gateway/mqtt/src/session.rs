@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Where a client's present or last connection came from.
 #[derive(Debug, Clone)]
@@ -39,6 +40,17 @@ pub(crate) struct Origin {
     pub(crate) since: Now,
     pub(crate) persistent: bool,
     pub(crate) will: bool,
+}
+
+/// Whether a subscriber keeps up with what is published to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pressure {
+    /// It does.
+    None,
+    /// It is behind; publishers wait for it.
+    Behind,
+    /// It has been behind for too long; publishers wait no more.
+    Tardy,
 }
 
 /// A client's session.
@@ -71,6 +83,10 @@ pub(crate) struct Session {
     pub(crate) bytes: Cell<u64>,
     /// Whether packets were encoded for it that nobody has written yet.
     pub(crate) unwritten: Cell<bool>,
+    /// Whether it keeps up with what is published to it.
+    pub(crate) pressure: Cell<Pressure>,
+    /// Wakes the publishers that wait for it.
+    pub(crate) relief: Notify,
     /// Messages dropped since the last report.
     pub(crate) dropped: Cell<u64>,
     /// A subscription was refused because of an isolation order; the client must come back whole once it has ended.
@@ -103,6 +119,8 @@ impl Session {
             connects: Cell::new(0),
             bytes: Cell::new(0),
             unwritten: Cell::new(false),
+            pressure: Cell::new(Pressure::None),
+            relief: Notify::new(),
             dropped: Cell::new(0),
             curtailed: Cell::new(false),
         }
@@ -129,6 +147,13 @@ impl Session {
 
     pub(crate) fn connection(&self) -> Option<Rc<Connection>> {
         self.connection.borrow().clone()
+    }
+
+    /// It keeps up again, or has gone: publishers go on.
+    pub(crate) fn relieve(&self) {
+        if self.pressure.replace(Pressure::None) != Pressure::None {
+            self.relief.notify_waiters();
+        }
     }
 
     /// An event about this session, with who and from where filled in.

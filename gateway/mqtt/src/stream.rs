@@ -6,12 +6,13 @@
 mod unsent;
 
 use bytes::BytesMut;
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use rustls::ServerConnection;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use unsent::Unsent;
 
@@ -55,7 +56,7 @@ struct Ready<'a>(&'a TcpStream);
 
 impl Read for Ready<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        receive(self.0, buffer)
     }
 }
 
@@ -97,7 +98,7 @@ impl Stream {
 
     /// Reads what is there into `scratch`.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<Got> {
-        let Some(tls) = &mut self.tls else { return got(self.tcp.try_read(scratch)) };
+        let Some(tls) = &mut self.tls else { return got(receive(&self.tcp, scratch)) };
         loop {
             match tls.reader().read(scratch) {
                 Ok(0) => return Ok(Got::End),
@@ -253,4 +254,19 @@ fn got(result: io::Result<usize>) -> io::Result<Got> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Got::Nothing),
         Err(error) => Err(error),
     }
+}
+
+/// Reads what is there. A read that did not fill the buffer has emptied the socket: the next one waits for the system to
+/// say that there is more, instead of asking in vain.
+fn receive(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut short = None;
+    let read = tcp.try_io(Interest::READABLE, || {
+        let count = recv(tcp.as_raw_fd(), buffer, MsgFlags::empty())?;
+        if count == 0 || count == buffer.len() {
+            return Ok(count);
+        }
+        short = Some(count);
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    short.map_or(read, Ok)
 }

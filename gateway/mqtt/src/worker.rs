@@ -8,34 +8,36 @@ mod enforce;
 mod inbound;
 mod leave;
 mod outbound;
+mod pressure;
 mod serve;
 mod subscribe;
 
 use crate::auth::Identity;
 use crate::envelope::{Envelope, Letter};
-use crate::fabric::{Ends, FabricLost, FabricRx, FabricTx};
+use crate::fabric::{FabricRx, FabricTx, Link};
 use crate::fence::Fence;
 use crate::retained::Full;
 use crate::session::{ConnectedAs, Ending, Origin, Session};
 use crate::shared::{SessionInfo, Shared, lock};
 use crate::stream::{Detached, LINGER, SCRATCH};
 use crate::subscriptions::Subscriptions;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use cordon_core::event::{Code, Event};
 use cordon_core::judge::Permit;
 use cordon_core::time::{Mono, Now};
 use futures::FutureExt;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 pub(crate) use leave::PendingWill;
-pub(crate) use outbound::Routes;
+pub(crate) use outbound::{Routes, Stencil};
 
 /// How often keep-alives, expiries and counters are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -43,6 +45,8 @@ const TICK: Duration = Duration::from_millis(250);
 const BATCH: usize = 4096;
 /// What a message counts in a batch at least, in deliveries.
 const MESSAGE: usize = 8;
+/// What a delivery counts at least against the share of who published the message, in bytes.
+const DELIVERY: usize = 64;
 
 /// A client that authenticated, on its way to its worker.
 pub(crate) struct Admission {
@@ -59,8 +63,10 @@ pub(crate) struct Admission {
 pub(crate) enum Command {
     /// Take a client in.
     Admit(Box<Admission>),
-    /// Publish a message of the gateway itself.
-    Publish { topic: String, payload: Bytes, permit: Permit },
+    /// Let go of the router.
+    Unplug(oneshot::Sender<()>),
+    /// Go on with this router.
+    Plug(Box<(Link, FabricRx)>),
     /// End a client's connection. Answers whether there was one.
     Kick { client_id: String, reason: String, answer: oneshot::Sender<bool> },
     /// Tell the sessions.
@@ -77,10 +83,15 @@ pub(crate) struct Worker {
     pub(crate) subscriptions: RefCell<Subscriptions<Session>>,
     pub(crate) routes: RefCell<Routes>,
     pub(crate) fabric: RefCell<FabricTx>,
+    /// Messages posted and not yet delivered to the clients of this worker.
+    pub(crate) local: RefCell<VecDeque<Envelope>>,
+    /// A subscriber that was seen to be behind; see [`pressure`].
+    pub(crate) pressing: RefCell<Option<Rc<Session>>>,
     pub(crate) wills: RefCell<Vec<PendingWill>>,
     /// Sessions with packets that were encoded and not yet written.
     pub(crate) unwritten: RefCell<Vec<Rc<Session>>>,
     pub(crate) scratch: RefCell<Vec<u8>>,
+    pub(crate) stencil: RefCell<Stencil>,
     /// What the connection being processed has used of its share, in bytes.
     pub(crate) spent: Cell<usize>,
     fence: Arc<Fence>,
@@ -92,12 +103,11 @@ pub(crate) struct Worker {
 pub(crate) fn run(
     index: usize,
     shared: Arc<Shared>,
-    ends: Ends,
     commands: mpsc::Receiver<Command>,
     fence: Arc<Fence>,
-) -> Result<(), FabricLost> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|_| FabricLost)?;
-    let (tx, rx) = ends;
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let fabric = FabricTx::new(index, shared.flow.clone());
     let (busy, mut idle) = mpsc::channel(1);
     let worker = Rc::new(Worker {
         index,
@@ -105,55 +115,58 @@ pub(crate) fn run(
         sessions: RefCell::default(),
         subscriptions: RefCell::new(Subscriptions::new()),
         routes: RefCell::default(),
-        fabric: RefCell::new(tx),
+        fabric: RefCell::new(fabric),
+        local: RefCell::default(),
+        pressing: RefCell::default(),
         wills: RefCell::default(),
         unwritten: RefCell::default(),
         scratch: RefCell::new(vec![0; SCRATCH]),
+        stencil: RefCell::default(),
         spent: Cell::new(0),
         fence,
         busy,
     });
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
-        let deliveries = tokio::task::spawn_local(worker.clone().deliver_all(rx));
-        let end = worker.obey(commands, deliveries).await;
+        worker.obey(commands).await;
         // The last words get a moment to be written.
         drop(worker);
         tokio::time::timeout(2 * LINGER, idle.recv()).await.ok();
-        end
-    })
+    });
+    Ok(())
 }
 
 // === impl Worker ===
 
 impl Worker {
-    async fn obey(
-        self: &Rc<Self>,
-        mut commands: mpsc::Receiver<Command>,
-        mut deliveries: tokio::task::JoinHandle<FabricLost>,
-    ) -> Result<(), FabricLost> {
+    async fn obey(self: &Rc<Self>, mut commands: mpsc::Receiver<Command>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut deliveries: Option<JoinHandle<()>> = None;
         loop {
             tokio::select! {
                 biased;
                 () = self.fence.asked() => self.attend(),
-                lost = &mut deliveries => {
-                    self.end_all(&Ending::ServerError);
-                    return Err(lost.unwrap_or(FabricLost));
-                }
                 _ = tick.tick() => self.tick(self.shared.now()),
                 command = commands.recv() => match command {
+                    Some(Command::Plug(link)) => {
+                        let (tx, rx) = *link;
+                        self.fabric.borrow_mut().plug(tx);
+                        deliveries = Some(tokio::task::spawn_local(self.clone().deliver_all(rx)));
+                    }
+                    Some(Command::Unplug(done)) => {
+                        stop(deliveries.take()).await;
+                        self.fabric.borrow_mut().unplug();
+                        done.send(()).ok();
+                    }
                     Some(Command::Stop(done)) => {
                         self.end_all(&Ending::ShuttingDown);
                         done.send(()).ok();
-                        deliveries.abort();
                         // It holds the worker, and with it the right to write.
-                        deliveries.await.ok();
-                        return Ok(());
+                        return stop(deliveries).await;
                     }
                     Some(command) => self.command(command),
-                    None => return Ok(()),
+                    None => return,
                 },
             }
         }
@@ -172,21 +185,6 @@ impl Worker {
     fn command(self: &Rc<Self>, command: Command) {
         match command {
             Command::Admit(admission) => self.admit(*admission),
-            Command::Publish { topic, payload, permit } => {
-                let letter = Letter {
-                    qos: crate::codec::QoS::AtLeastOnce,
-                    retain: false,
-                    publisher: 0,
-                    thing: "",
-                    epoch: self.shared.epoch(),
-                    expires: None,
-                    topic: &topic,
-                    properties: &[],
-                    payload: &payload,
-                };
-                self.post(&letter, permit, self.shared.now()).1.ok();
-                self.hand_over();
-            }
             Command::Kick { client_id, reason, answer } => {
                 let connection = self.sessions.borrow().get(&client_id).and_then(|session| session.connection());
                 answer.send(connection.is_some()).ok();
@@ -197,35 +195,35 @@ impl Worker {
             Command::Sessions(answer) => {
                 answer.send(self.sessions.borrow().values().map(|session| session.info()).collect()).ok();
             }
-            Command::Stop(done) => {
-                done.send(()).ok();
-            }
+            Command::Plug(_) | Command::Unplug(_) | Command::Stop(_) => {}
         }
     }
 
-    /// Moves messages from the fabric to their subscribers, for as long as the fabric lives.
-    async fn deliver_all(self: Rc<Self>, mut fabric: FabricRx) -> FabricLost {
+    /// Moves messages from the fabric to their subscribers, for as long as the router lives.
+    async fn deliver_all(self: Rc<Self>, mut fabric: FabricRx) {
         loop {
             let mut next = Some(fabric.next().await);
+            let now = self.shared.now();
             let mut done = 0;
             while let Some(message) = next {
-                match message {
-                    Ok(message) => done += self.deliver(&message).max(MESSAGE),
-                    Err(lost) => return lost,
-                }
+                let Ok(message) = message else { return self.shared.flow.report_lost() };
+                done += self.deliver(&message, now).max(MESSAGE);
                 next = if done < BATCH { fabric.next().now_or_never() } else { None };
             }
             self.write_all();
             fabric.drained();
             self.attend();
+            if let Some(behind) = self.pressing.take() {
+                self.hold(behind).relieved().await;
+            }
             tokio::task::yield_now().await;
         }
     }
 
-    /// Seals a message, keeps it if it is to be retained, and adds it to the batch for the fabric.
-    pub(crate) fn post(&self, letter: &Letter<'_>, permit: Permit, now: Now) -> (Envelope, Result<(), Full>) {
+    /// Seals a message, keeps it if it is to be retained, and adds it to what [`Worker::hand_over`] delivers.
+    pub(crate) fn post(&self, letter: &Letter<'_>, permit: Permit, now: Now) -> (usize, Result<(), Full>) {
         let (message, kept) = if letter.retain {
-            // One lock for number and store: a new subscription gets the message from either store or fabric, not both.
+            // One lock for number and store: a new subscription gets the message from one of the two, not both.
             let mut retained = lock(&self.shared.retained);
             let message = Envelope::seal(letter, self.shared.next_message(), permit);
             let kept = retained.set(&message, now.mono);
@@ -234,7 +232,25 @@ impl Worker {
             (Envelope::seal(letter, self.shared.next_message(), permit), Ok(()))
         };
         self.fabric.borrow_mut().push(&message);
-        (message, kept)
+        let size = message.size();
+        self.local.borrow_mut().push_back(message);
+        (size, kept)
+    }
+
+    /// Delivers what was posted: here to the clients of this worker, by the fabric to those of others.
+    pub(crate) fn hand_over(self: &Rc<Self>, now: Now) {
+        self.deliver_local(now);
+        self.fabric.borrow_mut().hand();
+    }
+
+    /// Delivers what was posted to the clients of this worker.
+    pub(super) fn deliver_local(self: &Rc<Self>, now: Now) {
+        loop {
+            let next = self.local.borrow_mut().pop_front();
+            let Some(message) = next else { return };
+            let count = self.deliver(&message, now);
+            self.spend(count * DELIVERY.max(message.size() / 4));
+        }
     }
 
     fn tick(self: &Rc<Self>, now: Now) {
@@ -257,6 +273,7 @@ impl Worker {
             repeats.into_iter().for_each(|event| self.shared.sink.event(event));
         }
         self.publish_due_wills(now);
+        self.hand_over(now);
         self.write_all();
     }
 
@@ -287,13 +304,6 @@ impl Worker {
         }
     }
 
-    /// Hands what was pushed to the fabric.
-    pub(crate) fn hand_over(&self) {
-        if self.fabric.borrow_mut().hand().is_err() {
-            tracing::error!(worker = self.index, "The message router does not take messages any more.");
-        }
-    }
-
     fn end_all(self: &Rc<Self>, ending: &Ending) {
         let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
         for session in sessions {
@@ -301,5 +311,12 @@ impl Worker {
                 self.leave(&session, &connection, ending.clone());
             }
         }
+    }
+}
+
+async fn stop(task: Option<JoinHandle<()>>) {
+    if let Some(task) = task {
+        task.abort();
+        task.await.ok();
     }
 }

@@ -140,6 +140,8 @@ catalogue! {
         "The gateway is shutting down in order." "Nothing to do.";
     GatewayDegraded "GATEWAY_DEGRADED" Error
         "A part of the gateway works with less than it should; devices are still served." "`reason` names the part and what to do.";
+    GatewayRouterReplaced "GATEWAY_ROUTER_REPLACED" Error
+        "The message router failed and a fresh one took over; clients stayed connected and no message was lost." "If it repeats, report it with the log around it.";
     GatewayReloaded "GATEWAY_RELOADED" Notice
         "A changed configuration was taken over." "Nothing to do.";
     GatewayReloadRefused "GATEWAY_RELOAD_REFUSED" Error

@@ -2,8 +2,9 @@
 
 use super::Ending;
 use crate::codec::encode::Outgoing;
-use crate::codec::{ConnectProperties, QoS, Version, encode};
+use crate::codec::{ConnectProperties, QoS, Version};
 use crate::stream::Stream;
+use crate::worker::Stencil;
 use cordon_core::time::Mono;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -94,10 +95,10 @@ impl Connection {
         length <= self.max_packet
     }
 
-    /// Encodes a message. `false` if it is larger than the client takes (MQTT-3.1.2-24).
-    pub(crate) fn publish(&self, message: &Outgoing<'_>) -> bool {
-        let length = encode::publish_len(self.version, message);
-        length != 0 && self.takes(length) && encode::publish(self.stream.borrow_mut().out(), self.version, message) != 0
+    /// Encodes message `number`. `false` if it is larger than the client takes (MQTT-3.1.2-24).
+    pub(crate) fn publish(&self, message: &Outgoing<'_>, number: u64, stencil: &mut Stencil) -> bool {
+        let mut stream = self.stream.borrow_mut();
+        stencil.encode(stream.out(), number, self.version, message, self.max_packet)
     }
 
     /// Writes as much as the socket takes; the connection's task writes the rest when it takes more.

@@ -56,6 +56,16 @@ impl Delivery {
         self.queue.len() + self.flights.len()
     }
 
+    /// Messages in the queue.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Their bytes.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
     /// Whether a message may be sent at once: none waits before it and the window has room.
     pub(crate) fn is_free(&self, window: usize) -> bool {
         self.queue.is_empty() && self.due == 0 && self.flights.len() < window

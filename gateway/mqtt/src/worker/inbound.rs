@@ -30,6 +30,7 @@ impl Worker {
     ) -> Result<(usize, bool), Ending> {
         let now = self.shared.now();
         self.spent.set(0);
+        self.pressing.take();
         let mut used = 0;
         let result = loop {
             if self.spent.get() > SHARE {
@@ -49,15 +50,19 @@ impl Worker {
             if let Err(ending) = self.packet(session, connection, &packet, now) {
                 break Err(ending);
             }
+            self.deliver_local(now);
             if connection.over.get() {
                 break Ok((bytes.len(), false));
+            }
+            if self.pressing.borrow().is_some() {
+                break Ok((used, true));
             }
         };
         if used > 0 {
             // Part of a packet is no sign of life: bytes that trickle in keep no connection.
             connection.last_packet.set(now.mono);
         }
-        self.hand_over();
+        self.hand_over(now);
         if connection.flush().is_err() {
             return Err(Ending::Lost);
         }
@@ -221,8 +226,8 @@ impl Worker {
             properties,
             payload: publish.payload,
         };
-        let (message, kept) = self.post(&letter, permit, now);
-        self.spend(message.size());
+        let (size, kept) = self.post(&letter, permit, now);
+        self.spend(size);
         if kept.is_err() {
             let event = session.event(Code::LimitReached, now).action(Action::RetainPublish.name());
             let event = event.resource(shown(topic));

@@ -42,6 +42,7 @@ impl Worker {
         connection.wake.notify_one();
         connection.place.take();
         session.connection.replace(None);
+        session.relieve();
         session.left.set(Some(now.mono));
         self.shared.meters.connections.sub(1);
         if ending.is_termination() {
@@ -56,6 +57,8 @@ impl Worker {
         if session.expiry.get() == 0 {
             self.forget(session);
         }
+        self.hand_over(now);
+        self.write_all();
     }
 
     fn account(&self, session: &Rc<Session>, ending: &Ending, now: Now) {
@@ -147,6 +150,5 @@ impl Worker {
             payload: &will.payload,
         };
         self.post(&letter, permit, now).1.ok();
-        self.hand_over();
     }
 }

@@ -1,6 +1,7 @@
 //! Messages to clients: the verdict on each delivery, and the order and pace of sending.
 
 mod routes;
+mod stencil;
 
 use super::Worker;
 use crate::codec::encode::{self, Outgoing};
@@ -19,17 +20,17 @@ use std::rc::Rc;
 
 use routes::Receiver;
 pub(crate) use routes::Routes;
+pub(crate) use stencil::Stencil;
 
 // === impl Worker ===
 
 impl Worker {
-    /// Delivers one message out of the fabric to this worker's sessions. Returns to how many at most.
-    pub(super) fn deliver(self: &Rc<Self>, message: &Envelope) -> usize {
+    /// Delivers one message to this worker's sessions. Returns to how many at most.
+    pub(super) fn deliver(self: &Rc<Self>, message: &Envelope, now: Now) -> usize {
         let route = self.routes.borrow_mut().get(message.topic(), &self.subscriptions.borrow());
         if route.receivers.is_empty() && route.groups.is_empty() {
             return 0;
         }
-        let now = self.shared.now();
         let epoch = self.shared.epoch();
         if message.epoch() != epoch && self.is_cut_at_source(message, now) {
             return 0;
@@ -109,8 +110,8 @@ impl Worker {
         permit: Permit,
         now: Now,
     ) {
-        if self.is_crowded(connection) || !send(connection, message, (QoS::AtMostOnce, retain, None), ids, now, permit)
-        {
+        let terms = (QoS::AtMostOnce, retain, None);
+        if self.is_crowded(session, connection) || !self.send(connection, message, terms, ids, now, permit) {
             self.drop_message(session);
         } else {
             self.sent(session, message.payload().len());
@@ -118,8 +119,12 @@ impl Worker {
     }
 
     /// Whether so much waits to be written to a client that nothing may be added.
-    fn is_crowded(&self, connection: &Connection) -> bool {
-        connection.stream.borrow().unsent() > self.shared.limits.max_unsent_bytes
+    fn is_crowded(&self, session: &Rc<Session>, connection: &Connection) -> bool {
+        let (unsent, limit) = (connection.stream.borrow().unsent(), self.shared.limits.max_unsent_bytes);
+        if unsent > limit / 2 {
+            self.press(session);
+        }
+        unsent > limit
     }
 
     fn send_or_queue(
@@ -130,7 +135,7 @@ impl Worker {
         permit: Permit,
         now: Now,
     ) {
-        if self.is_crowded(connection) || !session.delivery.borrow().is_free(connection.window) {
+        if self.is_crowded(session, connection) || !session.delivery.borrow().is_free(connection.window) {
             self.enqueue(session, queued);
         } else {
             self.send_tracked(session, connection, queued, permit, now);
@@ -147,7 +152,7 @@ impl Worker {
     ) {
         let (message, qos, retain, ids) = (queued.message.clone(), queued.qos, queued.retain, queued.ids.clone());
         let id = session.delivery.borrow_mut().take_off(queued);
-        if send(connection, &message, (qos, retain, Some((id, false))), ids.as_deref(), now, permit) {
+        if self.send(connection, &message, (qos, retain, Some((id, false))), ids.as_deref(), now, permit) {
             self.sent(session, message.payload().len());
         } else {
             session.delivery.borrow_mut().done(id);
@@ -155,9 +160,13 @@ impl Worker {
         }
     }
 
-    fn enqueue(&self, session: &Session, queued: Queued) {
+    fn enqueue(&self, session: &Rc<Session>, queued: Queued) {
         let limits = &self.shared.limits;
         let mut delivery = session.delivery.borrow_mut();
+        let half = (limits.max_queued_messages / 2, limits.max_queued_bytes / 2);
+        if (delivery.queued() >= half.0 || delivery.queued_bytes() >= half.1) && session.connection.borrow().is_some() {
+            self.press(session);
+        }
         if delivery.enqueue(queued, limits.max_queued_messages, limits.max_queued_bytes) == Accepted::Dropped {
             drop(delivery);
             self.drop_message(session);
@@ -183,10 +192,10 @@ impl Worker {
         let sessions = self.unwritten.take();
         for session in &sessions {
             session.unwritten.set(false);
-            if let Some(connection) = session.connection()
-                && connection.flush().is_err()
-            {
-                connection.end(Ending::Lost);
+            let Some(connection) = session.connection() else { continue };
+            match connection.flush() {
+                Ok(()) => self.relieve(session, &connection),
+                Err(_) => connection.end(Ending::Lost),
             }
         }
     }
@@ -196,7 +205,7 @@ impl Worker {
         connection.stream.borrow_mut().flush()?;
         let now = self.shared.now();
         self.send_again(session, connection, now);
-        while !self.is_crowded(connection) {
+        while !self.is_crowded(session, connection) {
             let next = session.delivery.borrow_mut().next(connection.window);
             let Some(queued) = next else { break };
             if queued.message.expires().is_some_and(|at| at <= now.mono) || self.is_cut_at_source(&queued.message, now)
@@ -208,12 +217,14 @@ impl Worker {
                 None => self.shared.meters.receives_refused.add(1),
             }
         }
-        connection.stream.borrow_mut().flush()
+        connection.stream.borrow_mut().flush()?;
+        self.relieve(session, connection);
+        Ok(())
     }
 
     /// Sends what a resumed session had not acknowledged.
     fn send_again(&self, session: &Rc<Session>, connection: &Connection, now: Now) {
-        while !self.is_crowded(connection) {
+        while !self.is_crowded(session, connection) {
             let next = session.delivery.borrow_mut().again(connection.window);
             let Some(flight) = next else { break };
             let (id, queued) = (flight.packet_id, flight.queued);
@@ -225,8 +236,9 @@ impl Worker {
             let cut = self.is_cut_at_source(&queued.message, now);
             let permit = if cut { None } else { self.judge_receive(session, queued.message.topic(), now) };
             let terms = (queued.qos, queued.retain, Some((id, true)));
-            let sent = permit
-                .is_some_and(|permit| send(connection, &queued.message, terms, queued.ids.as_deref(), now, permit));
+            let sent = permit.is_some_and(|permit| {
+                self.send(connection, &queued.message, terms, queued.ids.as_deref(), now, permit)
+            });
             if !sent {
                 session.delivery.borrow_mut().done(id);
             }
@@ -270,29 +282,32 @@ impl Worker {
         event.into_iter().for_each(|event| self.shared.sink.event(event));
         true
     }
-}
 
-/// Encodes a delivery. The permit proves that it was judged. `false` if the client cannot take it.
-fn send(
-    connection: &Connection,
-    message: &Envelope,
-    (qos, retain, tracked): (QoS, bool, Option<(NonZeroU16, bool)>),
-    ids: Option<&[u32]>,
-    now: Now,
-    _permit: Permit,
-) -> bool {
-    // A second that has begun has not been waited yet.
-    let left = message.expires().map(|at| at.since(now.mono).as_millis().div_ceil(1000));
-    connection.publish(&Outgoing {
-        dup: tracked.is_some_and(|(_, again)| again),
-        qos,
-        retain,
-        topic: message.topic(),
-        packet_id: tracked.map(|(id, _)| id),
-        forwarded: message.properties(),
-        message_expiry: left.map(|secs| u32::try_from(secs).unwrap_or(u32::MAX)),
-        subscription_ids: ids.unwrap_or_default(),
-        topic_alias: None,
-        payload: message.payload(),
-    })
+    /// Encodes a delivery. The permit proves that it was judged. `false` if the client cannot take it.
+    fn send(
+        &self,
+        connection: &Connection,
+        message: &Envelope,
+        (qos, retain, tracked): (QoS, bool, Option<(NonZeroU16, bool)>),
+        ids: Option<&[u32]>,
+        now: Now,
+        _permit: Permit,
+    ) -> bool {
+        // A second that has begun has not been waited yet.
+        let left = message.expires().map(|at| at.since(now.mono).as_millis().div_ceil(1000));
+        let outgoing = Outgoing {
+            dup: tracked.is_some_and(|(_, again)| again),
+            qos,
+            retain,
+            topic: message.topic(),
+            packet_id: tracked.map(|(id, _)| id),
+            forwarded: message.properties(),
+            message_expiry: left.map(|secs| u32::try_from(secs).unwrap_or(u32::MAX)),
+            subscription_ids: ids.unwrap_or_default(),
+            topic_alias: None,
+            payload: message.payload(),
+        };
+        let mut stencil = self.stencil.borrow_mut();
+        connection.publish(&outgoing, message.number(), &mut stencil)
+    }
 }

@@ -1,9 +1,13 @@
 //! A connection's task: it reads, hands what was read to the session, and writes what the socket would not take at once.
 
 use super::Worker;
+use super::pressure::Held;
 use crate::session::{Connection, Ending, Session};
-use crate::stream::{Got, part};
+use crate::shared::shown;
+use crate::stream::{Got, SCRATCH, part};
 use bytes::BytesMut;
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 /// Reads in a row before other connections get a turn.
@@ -25,7 +29,13 @@ enum Left {
 impl Worker {
     /// Serves a connection until it ends, and until its last words are written.
     pub(super) async fn serve(self: Rc<Self>, session: Rc<Session>, connection: Rc<Connection>, mut partial: BytesMut) {
-        let ending = self.converse(&session, &connection, &mut partial).await;
+        let conversation = AssertUnwindSafe(self.converse(&session, &connection, &mut partial)).catch_unwind();
+        // A fault in the processing of one client's packets ends this client only.
+        let ending = conversation.await.unwrap_or_else(|_| {
+            tracing::error!(client = %shown(&session.client_id), "A packet could not be processed.");
+            self.scratch.replace(vec![0; SCRATCH]);
+            Ending::ServerError
+        });
         drop(partial);
         self.leave(&session, &connection, ending);
         drop(session);
@@ -41,6 +51,7 @@ impl Worker {
         let socket = connection.socket.clone();
         // TLS may hold plain text that came with CONNECT, for which the socket will not become readable again.
         let mut left = Left::Packets;
+        let mut held: Option<Held> = None;
         loop {
             if connection.over.get() {
                 return Ending::Lost;
@@ -53,11 +64,13 @@ impl Worker {
             }
             let writing = connection.stream.borrow().wants_write();
             // Who does not read the answers is not listened to.
-            let listening = connection.stream.borrow().unsent() <= 2 * self.shared.limits.max_unsent_bytes;
+            let reading = connection.stream.borrow().unsent() <= 2 * self.shared.limits.max_unsent_bytes;
+            let listening = reading && held.is_none();
             let behind = left == Left::Packets;
             tokio::select! {
                 biased;
                 () = connection.wake.notified() => {}
+                () = relieved(held.as_ref()), if held.is_some() => held = None,
                 ready = socket.writable(), if writing => if ready.is_err() { return Ending::Lost },
                 ready = socket.readable(), if listening && !behind => {
                     if ready.is_err() {
@@ -71,7 +84,7 @@ impl Worker {
                 if !listening || left == Left::Nothing {
                     break;
                 }
-                self.shared.flow.room().await;
+                self.shared.flow.room(self.index).await;
                 self.attend();
                 if connection.is_ending() {
                     break;
@@ -81,6 +94,7 @@ impl Worker {
                     Err(ending) => return ending,
                 };
                 if left == Left::Packets {
+                    held = self.held(session);
                     break;
                 }
             }
@@ -133,5 +147,11 @@ impl Worker {
             bytes::Buf::advance(partial, used);
         }
         Ok(if behind { Left::Packets } else { Left::More })
+    }
+}
+
+async fn relieved(held: Option<&Held>) {
+    if let Some(held) = held {
+        held.relieved().await;
     }
 }

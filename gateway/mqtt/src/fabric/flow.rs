@@ -1,0 +1,121 @@
+//! How much is on its way to each worker, and which workers have subscribers.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// Bytes on their way to one worker at most. Less than a log segment of the router, so that the reader's place is never
+/// overwritten.
+const FLOW_BYTES: u64 = 2 * 1024 * 1024;
+/// What the router counts for a message besides its payload is less than this.
+const OVERHEAD: u64 = 256;
+
+/// The lanes, one per worker. It outlives every router.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    lanes: Vec<Lane>,
+    lost: Notify,
+}
+
+#[derive(Debug)]
+struct Lane {
+    handed: AtomicU64,
+    drained: AtomicU64,
+    filters: AtomicUsize,
+    /// Messages taken, by sender: the workers and, last, the gateway's services.
+    taken: Vec<AtomicU64>,
+    room: Notify,
+}
+
+// === impl Flow ===
+
+impl Flow {
+    pub(crate) fn new(workers: usize) -> Self {
+        let lane = |_| Lane {
+            handed: AtomicU64::new(0),
+            drained: AtomicU64::new(0),
+            filters: AtomicUsize::new(0),
+            taken: (0..=workers).map(|_| AtomicU64::new(0)).collect(),
+            room: Notify::new(),
+        };
+        Self { lanes: (0..workers).map(lane).collect(), lost: Notify::new() }
+    }
+
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Notes how many distinct filters the worker's sessions hold; with none, nothing is sent to it.
+    pub(crate) fn set_filters(&self, lane: usize, filters: usize) {
+        self.lanes[lane].filters.store(filters, Ordering::Release);
+    }
+
+    /// Whether the worker has subscribers.
+    pub(super) fn is_wanted(&self, lane: usize) -> bool {
+        self.lanes[lane].filters.load(Ordering::Acquire) > 0
+    }
+
+    /// A message of so many bytes is on its way to a worker.
+    pub(super) fn hand(&self, lane: usize, bytes: usize) {
+        self.lanes[lane].handed.fetch_add(bytes as u64 + OVERHEAD, Ordering::AcqRel);
+    }
+
+    /// A worker took a message.
+    pub(super) fn take(&self, lane: usize, source: usize, bytes: usize) {
+        let lane = &self.lanes[lane];
+        lane.drained.fetch_add(bytes as u64 + OVERHEAD, Ordering::AcqRel);
+        if let Some(taken) = lane.taken.get(source) {
+            taken.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// How many messages of a sender a worker has taken since the gateway started.
+    pub(super) fn taken(&self, lane: usize, source: usize) -> u64 {
+        self.lanes[lane].taken[source].load(Ordering::Acquire)
+    }
+
+    /// Lets senders go on if the worker has room.
+    pub(super) fn drained(&self, lane: usize) {
+        let lane = &self.lanes[lane];
+        if lane.in_flight() < FLOW_BYTES {
+            lane.room.notify_waiters();
+        }
+    }
+
+    /// Waits until every worker but `own` has room for another batch.
+    pub(crate) async fn room(&self, own: usize) {
+        for lane in self.lanes.iter().enumerate().filter_map(|(index, lane)| (index != own).then_some(lane)) {
+            loop {
+                let waiting = lane.room.notified();
+                if lane.in_flight() < FLOW_BYTES {
+                    break;
+                }
+                waiting.await;
+            }
+        }
+    }
+
+    /// Tells whoever looks after the router that it is dead.
+    pub(crate) fn report_lost(&self) {
+        self.lost.notify_one();
+    }
+
+    /// Waits until the router is reported dead.
+    pub(crate) async fn lost(&self) {
+        self.lost.notified().await;
+    }
+
+    /// How far each lane has come, if something is on its way to it.
+    pub(crate) fn progress(&self) -> Vec<Option<u64>> {
+        let progress = |lane: &Lane| (lane.in_flight() > 0).then(|| lane.drained.load(Ordering::Acquire));
+        self.lanes.iter().map(progress).collect()
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    fn in_flight(&self) -> u64 {
+        let drained = self.drained.load(Ordering::Acquire);
+        self.handed.load(Ordering::Acquire).saturating_sub(drained)
+    }
+}
