@@ -325,3 +325,6 @@ impl Handle {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

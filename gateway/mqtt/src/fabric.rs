@@ -132,6 +132,13 @@ impl FabricTx {
         }
     }
 
+    /// Kills the router, with the trap that a topic whose first character is not ASCII is for it.
+    #[cfg(test)]
+    pub(crate) fn poison(&mut self) {
+        let link = self.link.as_mut().map(|link| link.link.try_publish("ü", ""));
+        assert!(link.is_some_and(|sent| sent.is_ok()));
+    }
+
     /// Lets go of the router.
     pub(crate) fn unplug(&mut self) {
         self.link = None;

@@ -8,6 +8,9 @@
 //! client is admitted, its session lives on one worker thread, chosen by its client id. A worker is single-threaded, so
 //! that the hot path needs no lock.
 
+#[cfg(test)]
+extern crate self as cordon_mqtt;
+
 pub mod codec;
 
 mod auth;

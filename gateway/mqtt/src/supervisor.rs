@@ -6,6 +6,7 @@ use crate::fabric::{self, FabricTx, Links};
 use crate::shared::{Shared, lock};
 use crate::worker::Command;
 use cordon_core::event::{Code, Event};
+use futures::FutureExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -72,6 +73,8 @@ impl Supervisor {
         // Everybody lets go first: what is sent again must not also come out of the old router.
         self.lanes.ask_all(Command::Unplug).await;
         lock(&self.services).unplug();
+        // Both ends of a link may have told of the same death.
+        self.shared.flow.lost().now_or_never();
         let links = loop {
             let flow = self.shared.flow.clone();
             match tokio::task::spawn_blocking(move || fabric::start(&flow)).await {
@@ -79,12 +82,12 @@ impl Supervisor {
                 _ => tokio::time::sleep(AGAIN).await,
             }
         };
-        let Links { workers, services } = links;
-        lock(&self.services).plug(services);
-        self.lanes.plug(workers).await;
         self.shared.meters.routers_replaced.add(1);
         let event = Event::new(Code::GatewayRouterReplaced, self.shared.now());
         self.shared.sink.event(event.reason(why).rule("the message router is supervised"));
+        let Links { workers, services } = links;
+        lock(&self.services).plug(services);
+        self.lanes.plug(workers).await;
     }
 }
 

@@ -4,7 +4,6 @@ use crate::codec::QoS;
 use crate::envelope::Letter;
 use cordon_core::judge;
 use cordon_core::policy::Action;
-use rumqttd::protocol::Publish;
 
 fn message(number: u64) -> Envelope {
     let letter = Letter {
@@ -60,10 +59,8 @@ impl Rig {
         numbers
     }
 
-    /// The trap that kills a router: a topic whose first character is not ASCII.
     async fn kill_router(&mut self) {
-        let link = self.senders[0].link.as_mut().unwrap();
-        link.link.send(Packet::Publish(Publish::new("ü", "x", false), None)).await.ok();
+        self.senders[0].poison();
         for receiver in &mut self.receivers {
             while receiver.next().await.is_ok() {}
         }

@@ -12,5 +12,6 @@ mod endings;
 mod flows;
 mod hostile;
 mod isolation;
+mod pressure;
 mod support;
 mod tls;
