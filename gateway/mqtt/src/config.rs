@@ -28,6 +28,25 @@ pub struct TlsFiles {
     pub crl: Option<PathBuf>,
 }
 
+/// What carries MQTT on a listener, over TLS or without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// The byte stream itself.
+    Tcp,
+    /// The binary frames of a WebSocket (MQTT 5, chapter 6).
+    WebSocket(WebSocketConfig),
+}
+
+/// Which HTTP requests a WebSocket listener accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocketConfig {
+    /// The path, beginning with `/`; every other one is answered with 404.
+    pub path: String,
+    /// The origins whose pages may connect, such as `https://plant.example`; empty admits all. A request without an
+    /// origin does not come from a browser and is admitted.
+    pub origins: Vec<String>,
+}
+
 /// One listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerConfig {
@@ -35,6 +54,8 @@ pub struct ListenerConfig {
     pub name: String,
     /// The address to listen on.
     pub bind: SocketAddr,
+    /// What carries MQTT.
+    pub transport: Transport,
     /// The TLS files; plain TCP without.
     pub tls: Option<TlsFiles>,
     /// How clients are identified.
@@ -89,6 +110,15 @@ impl Auth {
             Self::Password => "password",
             Self::Anonymous => "anonymous",
         }
+    }
+}
+
+// === impl WebSocketConfig ===
+
+impl WebSocketConfig {
+    /// Whether pages of this origin may connect. Scheme and host are the same in upper and lower case (RFC 6454, 4).
+    pub(crate) fn admits(&self, origin: &[u8]) -> bool {
+        self.origins.is_empty() || self.origins.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(origin))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::Auth;
 use crate::listener::{Listener, Pending};
 use crate::session::{ConnectedAs, Origin};
 use crate::shared::{Shared, lock};
-use crate::stream::{Got, SCRATCH, Stream, farewell};
+use crate::stream::{Breach, Got, SCRATCH, Stream, farewell};
 use crate::tls;
 use crate::worker::{Admission, Command};
 use bytes::{Buf, BytesMut};
@@ -31,6 +31,8 @@ enum Refused {
     Silently,
     /// TLS failed.
     Tls(rustls::Error),
+    /// A web page of this origin, which the listener does not admit.
+    Origin(String),
     /// The first packet was not an acceptable CONNECT.
     Packet(Option<Version>, Violation),
     /// The client was understood and is not accepted.
@@ -82,7 +84,7 @@ pub(crate) async fn greet(
         Err(_) => {
             let event = event(&shared, &listener, peer, Code::ProtocolTimeout).rule("listener.connect_timeout");
             let event = event.reason(format!("no complete CONNECT within {:?}", listener.connect_timeout));
-            refuse(&shared, stream, None, ReasonCode::UnspecifiedError, event).await;
+            refuse(&shared, stream, None, ReasonCode::KeepAliveTimeout, event).await;
         }
     }
 }
@@ -94,9 +96,10 @@ pub(crate) fn refuse_crowd(shared: &Shared, listener: &Listener, peer: SocketAdd
 }
 
 fn open(tcp: TcpStream, listener: &Listener) -> Option<Stream> {
+    let websocket = listener.websocket.clone();
     match listener.tls.load_full() {
-        None => Some(Stream::new(tcp, None)),
-        Some(config) => Some(Stream::new(tcp, Some(ServerConnection::new(config).ok()?))),
+        None => Some(Stream::new(tcp, None, websocket)),
+        Some(config) => Some(Stream::new(tcp, Some(ServerConnection::new(config).ok()?), websocket)),
     }
 }
 
@@ -146,9 +149,11 @@ async fn first_packet(stream: &mut Stream, buffer: &mut BytesMut, limit: u32) ->
             Ok(_) => {}
             Err(violation) => return Err(Refused::Packet(None, violation)),
         }
-        let got = stream.read(&mut scratch).map_err(tls_failure)?;
+        let got = stream.read(&mut scratch).map_err(failure)?;
         stream.flush().map_err(|_| Refused::Silently)?;
         match got {
+            // Frames without payload could go on for ever.
+            Got::Bytes(0) => tokio::task::yield_now().await,
             Got::Bytes(n) => buffer.extend_from_slice(&scratch[..n]),
             Got::End => {
                 let shaking = stream.tls().is_some_and(|tls| tls.is_handshaking());
@@ -167,10 +172,11 @@ async fn first_packet(stream: &mut Stream, buffer: &mut BytesMut, limit: u32) ->
     }
 }
 
-fn tls_failure(error: std::io::Error) -> Refused {
-    match error.into_inner().map(|inner| inner.downcast::<rustls::Error>()) {
-        Some(Ok(error)) => Refused::Tls(*error),
-        _ => Refused::Silently,
+fn failure(error: std::io::Error) -> Refused {
+    match error.downcast() {
+        Ok(Breach::Violation(violation)) => Refused::Packet(None, violation),
+        Ok(Breach::Origin(origin)) => Refused::Origin(origin),
+        Err(error) => error.downcast().map_or(Refused::Silently, Refused::Tls),
     }
 }
 
@@ -286,6 +292,11 @@ async fn turn_away(shared: &Shared, listener: &Listener, peer: SocketAddr, strea
             let event = event.rule(format!("listener {}: tls", listener.name));
             refuse(shared, stream, None, ReasonCode::NotAuthorized, event).await;
         }
+        Refused::Origin(origin) => {
+            let event = event(shared, listener, peer, Code::AuthnOriginRefused).action(Action::Connect.name());
+            let event = event.reason(format!("pages of `{origin}` are not admitted")).rule("listener.origins");
+            refuse(shared, stream, None, ReasonCode::NotAuthorized, event).await;
+        }
         Refused::Packet(version, violation) => {
             let event = event(shared, listener, peer, Code::ProtocolViolation);
             let event = event.rule(violation.rule).reason(violation.detail);
@@ -307,6 +318,7 @@ async fn refuse(shared: &Shared, mut stream: Stream, version: Option<Version>, c
         let properties = ConnackProperties { reason_string: told, ..ConnackProperties::default() };
         encode::connack(stream.out(), version, false, code, &properties);
     }
+    stream.close_for(Some(code), None);
     shared.meters.connects_refused.add(1);
     note(shared, event);
     farewell(stream).await;

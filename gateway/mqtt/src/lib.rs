@@ -34,7 +34,7 @@ mod worker;
 
 pub use auth::{Credentials, fingerprint, hash_password};
 pub use broker::{Broker, BrokerError, Enforced, Handle, Parts};
-pub use config::{Auth, Limits, ListenerConfig, TlsFiles};
+pub use config::{Auth, Limits, ListenerConfig, TlsFiles, Transport, WebSocketConfig};
 pub use meters::Meters;
 pub use shared::{Clock, DeviceMessage, SessionInfo, Sink, ThingCounters};
 pub use tls::TlsError;

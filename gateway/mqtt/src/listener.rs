@@ -1,7 +1,7 @@
 //! A listener: it accepts, counts, and hands each connection to a task of its own. It never waits for a client.
 
 use crate::broker::Lanes;
-use crate::config::{Auth, ListenerConfig};
+use crate::config::{Auth, ListenerConfig, Transport, WebSocketConfig};
 use crate::front;
 use crate::shared::{Shared, lock};
 use crate::tls;
@@ -30,6 +30,8 @@ pub(crate) struct Listener {
     pub(crate) connect_timeout: Duration,
     /// The TLS configuration for the next handshake; `None` on a plain listener.
     pub(crate) tls: ArcSwapOption<ServerConfig>,
+    /// What a WebSocket must ask for; `None` on a listener without.
+    pub(crate) websocket: Option<Arc<WebSocketConfig>>,
     config: ListenerConfig,
     places: Arc<Semaphore>,
     pending: Arc<Semaphore>,
@@ -54,6 +56,10 @@ impl Listener {
             policies: config.policies.clone().into(),
             connect_timeout: config.connect_timeout,
             tls: ArcSwapOption::new(tls),
+            websocket: match &config.transport {
+                Transport::Tcp => None,
+                Transport::WebSocket(config) => Some(Arc::new(config.clone())),
+            },
             places: Arc::new(Semaphore::new(config.max_connections)),
             pending: Arc::new(Semaphore::new(config.max_pending)),
             sources: Mutex::default(),

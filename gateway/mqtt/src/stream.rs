@@ -1,10 +1,13 @@
-//! A client's byte stream: TCP, or TLS over it.
+//! A client's byte stream: TCP, TLS over it, and a WebSocket over either.
 //!
 //! TLS is driven here by hand, not by an adapter, because the connection changes its runtime when the client is
 //! admitted, and because a worker must be able to write to it from the task that has the message.
 
 mod unsent;
+mod websocket;
 
+use crate::codec::{ReasonCode, Violation};
+use crate::config::WebSocketConfig;
 use bytes::BytesMut;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use rustls::ServerConnection;
@@ -15,6 +18,9 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use unsent::Unsent;
+use websocket::WebSocket;
+
+pub(crate) use websocket::Breach;
 
 /// Bytes read at once.
 pub(crate) const SCRATCH: usize = 64 * 1024;
@@ -25,6 +31,7 @@ pub(crate) const LINGER: Duration = Duration::from_secs(1);
 pub(crate) struct Stream {
     tcp: Arc<TcpStream>,
     tls: Option<Box<ServerConnection>>,
+    websocket: Option<Box<WebSocket>>,
     out: Unsent,
     finish: Finish,
 }
@@ -33,6 +40,8 @@ pub(crate) struct Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finish {
     Open,
+    /// The WebSocket was closed.
+    Closed,
     /// The TLS session said goodbye.
     Notified,
     /// Nothing more is sent.
@@ -44,7 +53,7 @@ enum Finish {
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Got {
-    /// So many bytes of plain text.
+    /// So many bytes of plain text. None came yet if it is 0; more may have arrived.
     Bytes(usize),
     /// Nothing yet: wait until readable.
     Nothing,
@@ -73,18 +82,23 @@ impl Write for Ready<'_> {
 // === impl Stream ===
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream, tls: Option<ServerConnection>) -> Self {
+    pub(crate) fn new(
+        tcp: TcpStream,
+        tls: Option<ServerConnection>,
+        websocket: Option<Arc<WebSocketConfig>>,
+    ) -> Self {
         let tls = tls.map(|mut tls| {
             tls.set_buffer_limit(None);
             Box::new(tls)
         });
-        Self { tcp: Arc::new(tcp), tls, out: Unsent::default(), finish: Finish::Open }
+        let websocket = websocket.map(|config| Box::new(WebSocket::new(config)));
+        Self { tcp: Arc::new(tcp), tls, websocket, out: Unsent::default(), finish: Finish::Open }
     }
 
     /// Takes the stream apart, to be put together again on another runtime.
     pub(crate) fn detach(self) -> io::Result<Detached> {
         let tcp = Arc::into_inner(self.tcp).ok_or(io::ErrorKind::ResourceBusy)?;
-        Ok(Detached { tcp: tcp.into_std()?, tls: self.tls, out: self.out })
+        Ok(Detached { tcp: tcp.into_std()?, tls: self.tls, websocket: self.websocket, out: self.out })
     }
 
     /// The socket, to wait on while the stream is not borrowed.
@@ -96,8 +110,25 @@ impl Stream {
         self.tls.as_deref()
     }
 
-    /// Reads what is there into `scratch`.
+    /// Reads what is there into `scratch`. A broken rule of WebSocket is an error that holds a [`Breach`].
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<Got> {
+        let Some(websocket) = &mut self.websocket else { return self.read_beneath(scratch) };
+        if websocket.is_over() {
+            return websocket.take_fault().map_or(Ok(Got::End), |fault| Err(fault.into()));
+        }
+        match (self.read_beneath(scratch)?, &mut self.websocket) {
+            (Got::Bytes(n), Some(websocket)) => Ok(Got::Bytes(websocket.take(&mut scratch[..n])?)),
+            (got, _) => Ok(got),
+        }
+    }
+
+    /// Whether the peer closed its WebSocket, or broke a rule of it, and the next read says so without the socket.
+    pub(crate) fn is_over(&self) -> bool {
+        self.websocket.as_ref().is_some_and(|websocket| websocket.is_over())
+    }
+
+    /// Reads what the peer sent, of which a WebSocket is made.
+    fn read_beneath(&mut self, scratch: &mut [u8]) -> io::Result<Got> {
         let Some(tls) = &mut self.tls else { return got(receive(&self.tcp, scratch)) };
         loop {
             match tls.reader().read(scratch) {
@@ -129,41 +160,31 @@ impl Stream {
 
     /// Bytes not yet taken by the socket.
     pub(crate) fn unsent(&self) -> usize {
-        self.out.len()
+        self.out.len() + self.websocket.as_ref().map_or(0, |websocket| websocket.unsent())
     }
 
     /// Whether something waits for the socket to take more.
     pub(crate) fn wants_write(&self) -> bool {
-        !self.out.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+        !self.out.is_empty()
+            || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+            || self.websocket.as_ref().is_some_and(|websocket| websocket.wants_write())
     }
 
     /// Writes as much as the socket takes.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let Some(tls) = &mut self.tls else {
-            while !self.out.is_empty() {
-                match self.tcp.try_write(self.out.rest()) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(n) => self.out.take(n),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                    Err(error) => return Err(error),
-                }
-            }
+        let Some(websocket) = &mut self.websocket else {
+            let taken = write(&self.tcp, &mut self.tls, self.out.rest())?;
+            self.out.take(taken);
             return Ok(());
         };
         loop {
-            while tls.wants_write() {
-                match tls.write_tls(&mut Ready(&self.tcp)) {
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                    Err(error) => return Err(error),
-                }
-            }
-            if self.out.is_empty() {
+            let wire = websocket.wire(&mut self.out);
+            let length = wire.len();
+            let taken = write(&self.tcp, &mut self.tls, wire)?;
+            websocket.sent(taken);
+            if length == 0 || taken < length || self.tls.as_ref().is_some_and(|tls| tls.wants_write()) {
                 return Ok(());
             }
-            let chunk = self.out.len().min(SCRATCH);
-            tls.writer().write_all(&self.out.rest()[..chunk])?;
-            self.out.take(chunk);
         }
     }
 
@@ -172,17 +193,29 @@ impl Stream {
         self.out.withdraw(keep);
     }
 
+    /// Says why the stream will end, for the Close frame of a WebSocket. The first word counts.
+    pub(crate) fn close_for(&mut self, reason: Option<ReasonCode>, why: Option<&str>) {
+        self.websocket.iter_mut().for_each(|websocket| websocket.close_for(reason, why.unwrap_or_default()));
+    }
+
     /// Writes what waits and, once nothing does, closes this direction. Returns whether that is done.
     pub(crate) fn finish(&mut self) -> io::Result<bool> {
         match self.finish {
             Finish::Done => return Ok(true),
             Finish::Aborted => return Err(io::ErrorKind::ConnectionAborted.into()),
-            Finish::Open | Finish::Notified => self.flush()?,
+            Finish::Open | Finish::Closed | Finish::Notified => self.flush()?,
         }
         if self.wants_write() {
             return Ok(false);
         }
         if self.finish == Finish::Open
+            && let Some(websocket) = &mut self.websocket
+        {
+            websocket.close();
+            self.finish = Finish::Closed;
+            return self.finish();
+        }
+        if self.finish != Finish::Notified
             && let Some(tls) = &mut self.tls
         {
             tls.send_close_notify();
@@ -198,6 +231,7 @@ impl Stream {
     /// Drops what was not sent, and what the system holds for the peer too: the close becomes a reset.
     pub(crate) fn abort(&mut self) {
         self.out.clear();
+        self.websocket.iter_mut().for_each(|websocket| websocket.clear());
         self.tcp.set_zero_linger().ok();
         self.finish = Finish::Aborted;
     }
@@ -234,6 +268,7 @@ pub(crate) async fn part(socket: &TcpStream, mut finish: impl FnMut() -> io::Res
 pub(crate) struct Detached {
     tcp: std::net::TcpStream,
     tls: Option<Box<ServerConnection>>,
+    websocket: Option<Box<WebSocket>>,
     out: Unsent,
 }
 
@@ -243,7 +278,47 @@ impl Detached {
     /// Puts the stream together on the present runtime.
     pub(crate) fn attach(self) -> io::Result<Stream> {
         let tcp = Arc::new(TcpStream::from_std(self.tcp)?);
-        Ok(Stream { tcp, tls: self.tls, out: self.out, finish: Finish::Open })
+        Ok(Stream { tcp, tls: self.tls, websocket: self.websocket, out: self.out, finish: Finish::Open })
+    }
+}
+
+/// The rule of WebSocket behind a failed read, if one was broken.
+pub(crate) fn violation(error: io::Error) -> Option<Violation> {
+    match error.downcast() {
+        Ok(Breach::Violation(violation)) => Some(violation),
+        _ => None,
+    }
+}
+
+/// Writes as much as the socket takes; over TLS also what was encrypted before. Returns how many of `bytes` are on their
+/// way.
+fn write(tcp: &TcpStream, tls: &mut Option<Box<ServerConnection>>, bytes: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    let Some(tls) = tls else {
+        while taken < bytes.len() {
+            match tcp.try_write(&bytes[taken..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => taken += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        return Ok(taken);
+    };
+    loop {
+        while tls.wants_write() {
+            match tls.write_tls(&mut Ready(tcp)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(taken),
+                Err(error) => return Err(error),
+            }
+        }
+        if taken == bytes.len() {
+            return Ok(taken);
+        }
+        let chunk = (bytes.len() - taken).min(SCRATCH);
+        tls.writer().write_all(&bytes[taken..taken + chunk])?;
+        taken += chunk;
     }
 }
 

@@ -1,6 +1,6 @@
 //! TLS for a listener: files into a configuration, and handshake failures into words.
 
-use crate::config::{Auth, ListenerConfig, TlsFiles};
+use crate::config::{Auth, ListenerConfig, TlsFiles, Transport};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -62,7 +62,11 @@ pub(crate) fn server_config(listener: &ListenerConfig, files: &TlsFiles) -> Resu
     let mut config = builder
         .with_single_cert(certificates(&files.certificate)?, key)
         .map_err(|error| unusable(format!("`tls.certificate` and `tls.key` do not fit together: {error}")))?;
-    config.alpn_protocols = vec![b"mqtt".to_vec(), b"x-amzn-mqtt-ca".to_vec()];
+    config.alpn_protocols = match listener.transport {
+        Transport::Tcp => vec![b"mqtt".to_vec(), b"x-amzn-mqtt-ca".to_vec()],
+        // What browsers offer; HTTP/2 begins a WebSocket in another way.
+        Transport::WebSocket(_) => vec![b"http/1.1".to_vec()],
+    };
     Ok(Arc::new(config))
 }
 

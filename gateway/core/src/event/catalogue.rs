@@ -72,6 +72,8 @@ catalogue! {
         "A client asked for a client id that belongs to another principal." "Check for a misconfigured or cloned device.";
     AuthnRefusedTemporarily "AUTHN_REFUSED_TEMPORARILY" Warning
         "A client was refused because of earlier failed logins from its address or for its name." "Wait for the refusal to end, or look at the failures before it.";
+    AuthnOriginRefused "AUTHN_ORIGIN_REFUSED" Warning
+        "A web page of an origin that the listener does not admit tried to connect over WebSocket." "Add the origin to the listener's `origins` if the page is yours; otherwise look where the browser at this address has been.";
     AuthzConnectDenied "AUTHZ_CONNECT_DENIED" Warning
         "A policy does not let this principal connect with this client id." "`cordon explain` shows the rule that decided.";
     AuthzPublishDenied "AUTHZ_PUBLISH_DENIED" Warning

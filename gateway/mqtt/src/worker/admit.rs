@@ -87,6 +87,7 @@ impl Worker {
         let reason = event.reason.clone();
         let properties = ConnackProperties { reason_string: reason.as_deref(), ..ConnackProperties::default() };
         encode::connack(stream.out(), connect.version, false, code, &properties);
+        stream.close_for(Some(code), None);
         let busy = self.busy.clone();
         tokio::task::spawn_local(async move {
             farewell(stream).await;

@@ -28,11 +28,12 @@ impl Worker {
         let now = self.shared.now();
         {
             let mut stream = connection.stream.borrow_mut();
+            let explanation = ending.explanation();
+            let explanation = explanation.as_deref().map(shown);
+            stream.close_for(ending.reason(), explanation);
             if connection.version.is_v5()
                 && let Some(reason) = ending.reason()
             {
-                let explanation = ending.explanation();
-                let explanation = explanation.as_deref().map(shown);
                 let fits = |why: &&str| connection.takes(encode::disconnect_len(reason, Some(why)));
                 encode::disconnect(stream.out(), reason, explanation.filter(fits));
             }

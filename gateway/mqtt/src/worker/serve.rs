@@ -4,7 +4,7 @@ use super::Worker;
 use super::pressure::Held;
 use crate::session::{Connection, Ending, Session};
 use crate::shared::shown;
-use crate::stream::{Got, SCRATCH, part};
+use crate::stream::{Got, SCRATCH, part, violation};
 use bytes::BytesMut;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -66,7 +66,8 @@ impl Worker {
             // Who does not read the answers is not listened to.
             let reading = connection.stream.borrow().unsent() <= 2 * self.shared.limits.max_unsent_bytes;
             let listening = reading && held.is_none();
-            let behind = left == Left::Packets;
+            // What is known already does not make the socket readable.
+            let behind = left == Left::Packets || connection.stream.borrow().is_over();
             tokio::select! {
                 biased;
                 () = connection.wake.notified() => {}
@@ -127,7 +128,8 @@ impl Worker {
                 self.take(session, connection, partial)
             }
             Ok(Got::Nothing) => Ok(Left::Nothing),
-            Ok(Got::End) | Err(_) => Err(Ending::Lost),
+            Ok(Got::End) => Err(Ending::Lost),
+            Err(error) => Err(violation(error).map_or(Ending::Lost, Ending::Violation)),
         };
         self.scratch.replace(scratch);
         result
