@@ -16,6 +16,7 @@ mod size;
 mod source;
 mod storage;
 mod tls;
+mod transport;
 mod uplink;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::gateway::thing_name;
 use super::source::{Section, Wrong};
+use super::transport;
 use cordon_mqtt::{Auth, ListenerConfig, TlsFiles};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -25,6 +26,7 @@ fn listener(section: Section<'_>) -> ListenerConfig {
     let config = ListenerConfig {
         name: section.parsed("name", thing_name).unwrap_or_default(),
         bind: section.parsed("bind", address).unwrap_or_else(unbound),
+        transport: transport::read(&section),
         tls: tls(&section, auth),
         auth: auth.unwrap_or(Auth::Certificate),
         policies: section.list("policies", policy_name),

@@ -4,7 +4,7 @@
 
 use super::*;
 use cordon_control::Role;
-use cordon_mqtt::Auth;
+use cordon_mqtt::{Auth, Transport};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -94,6 +94,22 @@ format = "json"
     assert_eq!(uplink.topics.alarm, "alarms/gw");
     assert_eq!(uplink.summary_interval, Duration::from_secs(1));
     assert_eq!(config.gateway.data_dir, Path::new("/var/lib/cordon"));
+}
+
+#[test]
+fn a_listener_is_tcp_unless_it_says_websocket() {
+    assert_eq!(parse(LISTENER).unwrap().listeners[0].transport, Transport::Tcp);
+    let websocket = |more: &str| {
+        let config = parse(&format!("{LISTENER}transport = \"websocket\"\n{more}")).unwrap();
+        match config.listeners[0].transport.clone() {
+            Transport::WebSocket(config) => (config.path, config.origins),
+            Transport::Tcp => panic!("no WebSocket"),
+        }
+    };
+    assert_eq!(websocket(""), ("/mqtt".to_owned(), vec![]));
+    let given = "path = \"/broker/ws\"\norigins = [\"https://plant.example\", \"http://[::1]:8080\"]\n";
+    let origins = vec!["https://plant.example".to_owned(), "http://[::1]:8080".to_owned()];
+    assert_eq!(websocket(given), ("/broker/ws".to_owned(), origins));
 }
 
 #[test]
@@ -189,6 +205,26 @@ fn each_mistake_names_its_line_its_key_and_what_to_write() {
         (
             "[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:1884\"\nauth = \"pasword\"\n",
             "8: listener b: auth: \"pasword\" is not known here; did you mean \"password\"?",
+        ),
+        (
+            "[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:1884\"\nauth = \"password\"\ntransport = \"websockets\"\npath = \"/x\"\n",
+            "9: listener b: transport: \"websockets\" is not known here; did you mean \"websocket\"?",
+        ),
+        (
+            "[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:1884\"\nauth = \"password\"\npath = \"/mqtt\"\n",
+            "9: listener b: path: only a listener with transport = \"websocket\" has this; take it out, or write transport = \"websocket\"",
+        ),
+        (
+            "[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:1884\"\nauth = \"password\"\ntransport = \"tcp\"\norigins = []\n",
+            "10: listener b: origins: only a listener with transport = \"websocket\" has this; take it out, or write transport = \"websocket\"",
+        ),
+        (
+            "[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:1884\"\nauth = \"password\"\ntransport = \"websocket\"\npath = \"mqtt\"\n",
+            "10: listener b: path: \"mqtt\" is no path of a URL; write for example \"/mqtt\", without query or fragment",
+        ),
+        (
+            "[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:1884\"\nauth = \"password\"\ntransport = \"websocket\"\norigins = [\"plant.example\"]\n",
+            "10: listener b: origins: \"plant.example\" is no origin; write for example \"https://plant.example\" or \"http://10.0.0.5:8080\", without a path",
         ),
         (
             "[[listener]]\nbind = \"127.0.0.1:1884\"\nauth = \"password\"\n",
@@ -291,7 +327,7 @@ fn the_sample_explains_every_key_and_what_is_commented_out_works_too() {
             assert!(given.contains(&format!("{place}{key}")), "`{place}{key}` is not explained in config/cordon.toml");
         }
     }
-    assert_eq!(config.listeners.len(), 3);
+    assert_eq!(config.listeners.len(), 4);
     assert!(config.control.is_some() && config.uplink.is_some());
 }
 

@@ -15,3 +15,4 @@ mod isolation;
 mod pressure;
 mod support;
 mod tls;
+mod websocket;

@@ -9,6 +9,7 @@ use cordon_core::policy::Policy;
 use cordon_core::time::Now;
 use cordon_mqtt::{
     Auth, Broker, Credentials, DeviceMessage, Handle, Limits, ListenerConfig, Parts, Sink, ThingCounters, TlsFiles,
+    Transport,
 };
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -16,7 +17,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the broker told.
 #[derive(Default)]
@@ -25,6 +26,12 @@ pub(crate) struct Log(Mutex<Vec<Event>>);
 impl Log {
     pub(crate) fn count(&self, code: Code) -> usize {
         self.0.lock().unwrap().iter().filter(|event| event.code == code).count()
+    }
+
+    /// The rules of the events of this code.
+    pub(crate) fn rules(&self, code: Code) -> Vec<String> {
+        let events = self.0.lock().unwrap();
+        events.iter().filter(|event| event.code == code).filter_map(|event| event.rule.clone()).collect()
     }
 }
 
@@ -102,6 +109,7 @@ pub(crate) fn listener(tls: Option<TlsFiles>) -> ListenerConfig {
     ListenerConfig {
         name: "open".into(),
         bind: "127.0.0.1:0".parse().unwrap(),
+        transport: Transport::Tcp,
         tls,
         auth: Auth::Anonymous,
         policies: Vec::new(),
@@ -255,7 +263,8 @@ impl Client {
     }
 }
 
-fn split(bytes: &[u8]) -> Option<(usize, usize)> {
+/// The lengths of the fixed header and of the rest of the packet at the start of `bytes`.
+pub(crate) fn split(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut length = 0;
     for (at, byte) in bytes.get(1..)?.iter().take(4).enumerate() {
         length |= usize::from(byte & 0x7F) << (7 * at);

@@ -1,7 +1,7 @@
 //! The same over TLS, where bytes wait in more places.
 
 use crate::support::{Bench, Hello, connect, listener, publish, subscribe};
-use cordon_mqtt::TlsFiles;
+use cordon_mqtt::{ListenerConfig, TlsFiles, Transport};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{ErrorKind, Read, Write};
@@ -9,32 +9,43 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-struct Tls {
+pub(crate) struct Tls {
     _files: tempfile::TempDir,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     certificate: CertificateDer<'static>,
 }
 
 /// Opens a TLS listener on the broker.
 async fn open(bench: &mut Bench) -> Tls {
+    open_for(bench, Transport::Tcp).await
+}
+
+/// Opens a TLS listener for what carries MQTT.
+pub(crate) async fn open_for(bench: &mut Bench, transport: Transport) -> Tls {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let files = TlsFiles { certificate, key, client_ca: None, crl: None };
-    let address = bench.broker.listen(vec![listener(Some(files))]).await.unwrap()[0];
+    let address = bench.broker.listen(vec![ListenerConfig { transport, ..listener(Some(files)) }]).await.unwrap()[0];
     Tls { _files: folder, address, certificate: made.cert.der().clone() }
 }
 
 impl Tls {
     fn dial(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        self.dial_offering(&[])
+    }
+
+    /// Connects and offers these protocols over TLS (RFC 7301).
+    pub(crate) fn dial_offering(&self, protocols: &[&str]) -> StreamOwned<ClientConnection, TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
-        let tls = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let tls = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
         let socket = TcpStream::connect(self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         StreamOwned::new(tls, socket)
