@@ -4,6 +4,7 @@
 pub mod cloud;
 pub mod device;
 pub mod gateway;
+pub mod javascript;
 pub mod mosquitto;
 pub mod pki;
 pub mod process;

@@ -82,11 +82,7 @@ impl Write for Ready<'_> {
 // === impl Stream ===
 
 impl Stream {
-    pub(crate) fn new(
-        tcp: TcpStream,
-        tls: Option<ServerConnection>,
-        websocket: Option<Arc<WebSocketConfig>>,
-    ) -> Self {
+    pub(crate) fn new(tcp: TcpStream, tls: Option<ServerConnection>, websocket: Option<Arc<WebSocketConfig>>) -> Self {
         let tls = tls.map(|mut tls| {
             tls.set_buffer_limit(None);
             Box::new(tls)

@@ -19,7 +19,8 @@ const SHOWN: usize = 128;
 /// The sub-protocols of MQTT (MQTT-6.0.0-3); the second is what clients of MQTT 3.1 ask for.
 const PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
-const NOT_HTTP: Refusal = refusal("400 Bad Request", "RFC6455 4.2.1", "the connection does not begin with an HTTP request");
+const NOT_HTTP: Refusal =
+    refusal("400 Bad Request", "RFC6455 4.2.1", "the connection does not begin with an HTTP request");
 const TOO_LONG: Refusal =
     refusal("431 Request Header Fields Too Large", "RFC6455 10.4", "the head of the request is longer than 8 KiB");
 const MALFORMED: Refusal = refusal("400 Bad Request", "RFC6455 4.2.1", "the HTTP request is malformed or not a GET");

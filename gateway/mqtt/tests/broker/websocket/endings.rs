@@ -77,7 +77,10 @@ async fn an_illegal_frame_ends_the_connection_and_its_rule_is_recorded() {
         web.raw(&bytes);
         assert_eq!(farewell(&mut web), (0x82, 1002), "{bytes:02x?}");
     }
-    assert_eq!(violations(&bench, 5).await, ["RFC6455 5.1", "RFC6455 5.4", "RFC6455 5.5", "RFC6455 5.2", "RFC6455 7.4"]);
+    assert_eq!(
+        violations(&bench, 5).await,
+        ["RFC6455 5.1", "RFC6455 5.4", "RFC6455 5.5", "RFC6455 5.2", "RFC6455 7.4"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
