@@ -56,6 +56,11 @@ impl Delivery {
         self.queue.len() + self.flights.len()
     }
 
+    /// Whether anything could be sent if the window has room: queued, or to be sent again.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.due > 0 || !self.queue.is_empty()
+    }
+
     /// Messages in the queue.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()

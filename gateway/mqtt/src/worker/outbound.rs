@@ -203,8 +203,17 @@ impl Worker {
     /// Writes what waits for a client, and sends from its queue as far as the window and the socket have room.
     pub(super) fn pump(self: &Rc<Self>, session: &Rc<Session>, connection: &Connection) -> io::Result<()> {
         connection.stream.borrow_mut().flush()?;
-        let now = self.shared.now();
-        self.send_again(session, connection, now);
+        if session.delivery.borrow().is_waiting() {
+            let now = self.shared.now();
+            self.send_again(session, connection, now);
+            self.send_queued(session, connection, now);
+            connection.stream.borrow_mut().flush()?;
+        }
+        self.relieve(session, connection);
+        Ok(())
+    }
+
+    fn send_queued(self: &Rc<Self>, session: &Rc<Session>, connection: &Connection, now: Now) {
         while !self.is_crowded(session, connection) {
             let next = session.delivery.borrow_mut().next(connection.window);
             let Some(queued) = next else { break };
@@ -217,9 +226,6 @@ impl Worker {
                 None => self.shared.meters.receives_refused.add(1),
             }
         }
-        connection.stream.borrow_mut().flush()?;
-        self.relieve(session, connection);
-        Ok(())
     }
 
     /// Sends what a resumed session had not acknowledged.
