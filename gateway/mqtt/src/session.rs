@@ -7,11 +7,13 @@
 mod connection;
 mod delivery;
 mod ending;
+mod pressure;
 mod verdicts;
 
 pub(crate) use connection::{ConnectedAs, Connection, Will};
 pub(crate) use delivery::{Accepted, Delivery, Queued};
 pub(crate) use ending::Ending;
+pub(crate) use pressure::Pressure;
 pub(crate) use verdicts::Verdicts;
 
 use crate::auth::Identity;
@@ -40,17 +42,6 @@ pub(crate) struct Origin {
     pub(crate) since: Now,
     pub(crate) persistent: bool,
     pub(crate) will: bool,
-}
-
-/// Whether a subscriber keeps up with what is published to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pressure {
-    /// It does.
-    None,
-    /// It is behind; publishers wait for it.
-    Behind,
-    /// It has been behind for too long; publishers wait no more.
-    Tardy,
 }
 
 /// A client's session.
@@ -119,7 +110,7 @@ impl Session {
             connects: Cell::new(0),
             bytes: Cell::new(0),
             unwritten: Cell::new(false),
-            pressure: Cell::new(Pressure::None),
+            pressure: Cell::new(Pressure::default()),
             relief: Notify::new(),
             dropped: Cell::new(0),
             curtailed: Cell::new(false),
@@ -150,10 +141,12 @@ impl Session {
     }
 
     /// It keeps up again, or has gone: publishers go on.
-    pub(crate) fn relieve(&self) {
-        if self.pressure.replace(Pressure::None) != Pressure::None {
+    pub(crate) fn relieve(&self, now: Mono) {
+        let mut pressure = self.pressure.get();
+        if pressure.catch_up(now) {
             self.relief.notify_waiters();
         }
+        self.pressure.set(pressure);
     }
 
     /// An event about this session, with who and from where filled in.

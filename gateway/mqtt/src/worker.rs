@@ -214,7 +214,8 @@ impl Worker {
             fabric.drained();
             self.attend();
             if let Some(behind) = self.pressing.take() {
-                self.hold(behind).relieved().await;
+                let held = self.hold(behind);
+                self.relieved(&held).await;
             }
             tokio::task::yield_now().await;
         }

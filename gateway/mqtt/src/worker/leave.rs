@@ -43,7 +43,7 @@ impl Worker {
         connection.wake.notify_one();
         connection.place.take();
         session.connection.replace(None);
-        session.relieve();
+        session.relieve(now.mono);
         session.left.set(Some(now.mono));
         self.shared.meters.connections.sub(1);
         if ending.is_termination() {

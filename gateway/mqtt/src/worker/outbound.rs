@@ -73,7 +73,10 @@ impl Worker {
         let retain = receiver.retain_as_published && message.retain();
         match session.connection() {
             None if qos == QoS::AtMostOnce => {}
-            None => self.enqueue(session, Queued { message: message.clone(), qos, retain, ids: receiver.ids.clone() }),
+            None => {
+                let queued = Queued { message: message.clone(), qos, retain, ids: receiver.ids.clone() };
+                self.enqueue(session, queued, now);
+            }
             Some(connection) if qos == QoS::AtMostOnce => {
                 self.send_once(session, &connection, message, (retain, receiver.ids.as_deref()), permit, now);
             }
@@ -111,7 +114,7 @@ impl Worker {
         now: Now,
     ) {
         let terms = (QoS::AtMostOnce, retain, None);
-        if self.is_crowded(session, connection) || !self.send(connection, message, terms, ids, now, permit) {
+        if self.is_crowded(session, connection, now) || !self.send(connection, message, terms, ids, now, permit) {
             self.drop_message(session);
         } else {
             self.sent(session, message.payload().len());
@@ -119,10 +122,10 @@ impl Worker {
     }
 
     /// Whether so much waits to be written to a client that nothing may be added.
-    fn is_crowded(&self, session: &Rc<Session>, connection: &Connection) -> bool {
+    fn is_crowded(&self, session: &Rc<Session>, connection: &Connection, now: Now) -> bool {
         let (unsent, limit) = (connection.stream.borrow().unsent(), self.shared.limits.max_unsent_bytes);
         if unsent > limit / 2 {
-            self.press(session);
+            self.press(session, now.mono);
         }
         unsent > limit
     }
@@ -135,8 +138,8 @@ impl Worker {
         permit: Permit,
         now: Now,
     ) {
-        if self.is_crowded(session, connection) || !session.delivery.borrow().is_free(connection.window) {
-            self.enqueue(session, queued);
+        if self.is_crowded(session, connection, now) || !session.delivery.borrow().is_free(connection.window) {
+            self.enqueue(session, queued, now);
         } else {
             self.send_tracked(session, connection, queued, permit, now);
         }
@@ -160,12 +163,12 @@ impl Worker {
         }
     }
 
-    fn enqueue(&self, session: &Rc<Session>, queued: Queued) {
+    fn enqueue(&self, session: &Rc<Session>, queued: Queued, now: Now) {
         let limits = &self.shared.limits;
         let mut delivery = session.delivery.borrow_mut();
         let half = (limits.max_queued_messages / 2, limits.max_queued_bytes / 2);
         if (delivery.queued() >= half.0 || delivery.queued_bytes() >= half.1) && session.connection.borrow().is_some() {
-            self.press(session);
+            self.press(session, now.mono);
         }
         if delivery.enqueue(queued, limits.max_queued_messages, limits.max_queued_bytes) == Accepted::Dropped {
             drop(delivery);
@@ -214,7 +217,7 @@ impl Worker {
     }
 
     fn send_queued(self: &Rc<Self>, session: &Rc<Session>, connection: &Connection, now: Now) {
-        while !self.is_crowded(session, connection) {
+        while !self.is_crowded(session, connection, now) {
             let next = session.delivery.borrow_mut().next(connection.window);
             let Some(queued) = next else { break };
             if queued.message.expires().is_some_and(|at| at <= now.mono) || self.is_cut_at_source(&queued.message, now)
@@ -230,7 +233,7 @@ impl Worker {
 
     /// Sends what a resumed session had not acknowledged.
     fn send_again(&self, session: &Rc<Session>, connection: &Connection, now: Now) {
-        while !self.is_crowded(session, connection) {
+        while !self.is_crowded(session, connection, now) {
             let next = session.delivery.borrow_mut().again(connection.window);
             let Some(flight) = next else { break };
             let (id, queued) = (flight.packet_id, flight.queued);

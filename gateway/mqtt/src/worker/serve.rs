@@ -71,7 +71,7 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = connection.wake.notified() => {}
-                () = relieved(held.as_ref()), if held.is_some() => held = None,
+                () = self.relieved_of(held.as_ref()), if held.is_some() => held = None,
                 ready = socket.writable(), if writing => if ready.is_err() { return Ending::Lost },
                 ready = socket.readable(), if listening && !behind => {
                     if ready.is_err() {
@@ -150,10 +150,10 @@ impl Worker {
         }
         Ok(if behind { Left::Packets } else { Left::More })
     }
-}
 
-async fn relieved(held: Option<&Held>) {
-    if let Some(held) = held {
-        held.relieved().await;
+    async fn relieved_of(&self, held: Option<&Held>) {
+        if let Some(held) = held {
+            self.relieved(held).await;
+        }
     }
 }
