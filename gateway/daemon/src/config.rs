@@ -203,8 +203,7 @@ fn attachment(section: Section<'_>) -> Option<ProfileAttachment> {
 fn selector(text: &str) -> Result<Selector, Wrong> {
     text.parse().map_err(|error: cordon_core::fleet::SelectorError| {
         let said = error.to_string();
-        let (problem, help) =
-            said.split_once("; ").unwrap_or((&said, "write for example \"group:line-1\" or \"all\""));
+        let (problem, help) = said.split_once("; ").unwrap_or((&said, "write for example \"group:line-1\" or \"all\""));
         Wrong::new(problem, help)
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{Bench, Client, Hello, LASTING, Packet, subscribe, unsubscribe};
 use cordon_core::isolation::Level;
+use cordon_mqtt::Limits;
 use serde_json::Value;
 
 /// The next event of `watcher`: its topic and its fields.
@@ -186,7 +187,7 @@ async fn a_wide_filter_sees_no_lifecycle_and_an_end_of_watching_ends_the_events(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quarantined_watcher_sees_nothing_and_a_mass_departure_is_told_whole() {
-    let mut bench = Bench::start().await;
+    let mut bench = Bench::with(Limits { workers: 2, ..Limits::default() }).await;
     let mut cut = bench.client("cut");
     cut.subscribe("$aws/events/presence/#", 1);
     bench.isolate("cut", Level::Quarantine, &[]).await;
