@@ -47,6 +47,14 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     }
 }
 
+/// Whether a topic or a bare filter is in the gateway's own tree: its first level is `$SYS`.
+///
+/// What is published there is for operators, and is never kept on disk.
+#[must_use]
+pub fn is_sys(topic: &str) -> bool {
+    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +79,23 @@ mod tests {
             ("a/b", "a/b/", false),
         ] {
             assert_eq!(matches(filter, topic), selects, "{filter} {topic}");
+        }
+    }
+
+    #[test]
+    fn the_gateways_own_tree_is_told_by_its_first_level() {
+        for (topic, own) in [
+            ("$SYS", true),
+            ("$SYS/", true),
+            ("$SYS/broker/uptime", true),
+            ("$SYS/#", true),
+            ("$SYSTEM/a", false),
+            ("$sys/a", false),
+            ("a/$SYS/b", false),
+            ("#", false),
+            ("+/broker/uptime", false),
+        ] {
+            assert_eq!(is_sys(topic), own, "{topic}");
         }
     }
 

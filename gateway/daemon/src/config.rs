@@ -15,6 +15,7 @@ mod secrets;
 mod size;
 mod source;
 mod storage;
+mod sys;
 mod tls;
 mod transport;
 mod uplink;
@@ -28,6 +29,7 @@ pub(crate) use operate::{ControlConfig, LogConfig, LogFormat, MetricsConfig, Ope
 pub(crate) use problem::{ConfigError, Problem};
 pub(crate) use rules::Rules;
 pub(crate) use storage::{JournalConfig, OutboxConfig};
+pub(crate) use sys::SysConfig;
 pub(crate) use uplink::UplinkConfig;
 
 use cordon_core::fleet::Selector;
@@ -67,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) operators: Vec<OperatorConfig>,
     /// The metrics endpoint, if there is one.
     pub(crate) metrics: Option<MetricsConfig>,
+    /// What is told under `$SYS`, and to whom.
+    pub(crate) sys: SysConfig,
     /// The connection to AWS IoT Core, if there is one.
     pub(crate) uplink: Option<UplinkConfig>,
     /// The gateway's own log.
@@ -174,6 +178,7 @@ fn read(root: Section<'_>, file: &Path) -> Config {
         control: operate::control(root.section("control")),
         operators: operate::operators(&root),
         metrics: operate::metrics(root.section("metrics")),
+        sys: sys::sys(root.section("sys")),
         uplink: uplink::read(root.section("uplink"), &gateway.name),
         log: operate::log(root.section("log")),
         gateway,
@@ -188,18 +193,19 @@ fn read(root: Section<'_>, file: &Path) -> Config {
 fn attachment(section: Section<'_>) -> Option<ProfileAttachment> {
     section.missing("name", "\"...\", the name of a security profile");
     section.missing("applies_to", "[\"all\"], or selectors such as \"group:line-1\"");
-    let selector = |text: &str| {
-        text.parse::<Selector>().map_err(|error| {
-            let said = error.to_string();
-            let (problem, help) =
-                said.split_once("; ").unwrap_or((&said, "write for example \"group:line-1\" or \"all\""));
-            Wrong::new(problem, help)
-        })
-    };
     let attachment =
         section.text("name").map(|name| ProfileAttachment { name, applies_to: section.list("applies_to", selector) });
     section.finish();
     attachment
+}
+
+/// A selector of things.
+fn selector(text: &str) -> Result<Selector, Wrong> {
+    text.parse().map_err(|error: cordon_core::fleet::SelectorError| {
+        let said = error.to_string();
+        let (problem, help) = said.split_once("; ").unwrap_or((&said, "write for example \"group:line-1\" or \"all\""));
+        Wrong::new(problem, help)
+    })
 }
 
 /// Reads a file as text.

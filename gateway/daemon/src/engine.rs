@@ -8,10 +8,12 @@ mod alarms;
 mod devices;
 mod gauges;
 mod isolation;
+mod load;
 mod reload;
 mod remedies;
 mod restore;
 mod summary;
+mod sys;
 
 pub(crate) use gauges::Gauges;
 pub(crate) use isolation::OrderError;
@@ -76,6 +78,7 @@ pub(crate) struct Knowledge {
     /// What the restart left to be done, once the front door is there.
     due: Vec<Step>,
     tally: Tally,
+    sys: sys::SysTree,
     broker: Option<Handle>,
     stores: Stores,
     clock: fn() -> Now,
@@ -151,6 +154,7 @@ impl Engine {
         knowledge.detect(now).await;
         knowledge.follow_up(now).await;
         knowledge.summarise(now).await;
+        knowledge.tell_numbers(now).await;
         self.gauges.set(&knowledge);
     }
 }
@@ -165,6 +169,7 @@ impl Knowledge {
             policies: self.policies.clone(),
             orders: self.orders.snapshot(),
             protected: Arc::new(self.orders.protected().clone()),
+            readers: Arc::new(self.config.sys.readers.clone()),
         })
     }
 

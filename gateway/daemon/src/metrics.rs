@@ -9,6 +9,7 @@ mod page;
 mod process;
 
 pub(crate) use events::EventCounts;
+pub(crate) use process::resident_bytes;
 
 use crate::config::MetricsConfig;
 use axum::Router;

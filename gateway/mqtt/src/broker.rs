@@ -3,7 +3,7 @@
 use crate::auth::Credentials;
 use crate::codec::QoS;
 use crate::config::{Limits, ListenerConfig};
-use crate::envelope::{Envelope, Letter};
+use crate::envelope::Letter;
 use crate::fabric::{self, FabricRx, FabricTx, Flow, Link};
 use crate::fence::Fence;
 use crate::listener::{self, Listener};
@@ -265,19 +265,28 @@ impl Handle {
 
     /// Publishes a message of the gateway itself, at QoS 1. Waits while the workers have too much on its way to them.
     pub async fn publish(&self, topic: String, payload: Bytes, permit: Permit) {
+        self.send(&topic, &payload, false, permit).await;
+    }
+
+    /// Like [`Handle::publish`], and retained; without a payload, what was retained there is removed.
+    pub async fn publish_retained(&self, topic: String, payload: Bytes, permit: Permit) {
+        self.send(&topic, &payload, true, permit).await;
+    }
+
+    async fn send(&self, topic: &str, payload: &[u8], retain: bool, permit: Permit) {
         self.shared.flow.room(usize::MAX).await;
         let letter = Letter {
             qos: QoS::AtLeastOnce,
-            retain: false,
+            retain,
             publisher: 0,
             thing: "",
             epoch: self.shared.epoch(),
             expires: None,
-            topic: &topic,
+            topic,
             properties: &[],
-            payload: &payload,
+            payload,
         };
-        let message = Envelope::seal(&letter, self.shared.next_message(), permit);
+        let (message, _) = self.shared.seal(&letter, permit, self.shared.now().mono);
         let mut services = lock(&self.services);
         services.push(&message);
         services.hand();

@@ -118,6 +118,9 @@ async fn meet(
         (ConnectedAs::new(&connect), identity)
     };
     buffer.advance(length);
+    shared.meters.connects.add(1);
+    shared.meters.packets_in.add(1);
+    shared.meters.bytes_in.add(length as u64);
     let connected = name(connected, &identity).ok_or(Refused::Silently)?;
     if connected.assigned && matches!(identity.principal, Principal::Anonymous { .. }) {
         // An order must reach the messages of this client too.

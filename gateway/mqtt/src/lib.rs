@@ -22,6 +22,7 @@ mod fence;
 mod front;
 mod listener;
 mod meters;
+mod presence;
 mod refusals;
 mod retained;
 mod session;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! meters {
     ($(#[doc = $doc:literal] $name:ident),* $(,)?) => {
-        /// Counters since start, and two gauges. All are cheap to read at any time.
+        /// Counters since start, and some gauges. All are cheap to read at any time.
         #[derive(Debug, Default)]
         pub struct Meters {
             $(#[doc = $doc] pub $name: Meter,)*
@@ -25,14 +25,34 @@ meters! {
     connections,
     #[doc = " Sessions, those of disconnected clients included."]
     sessions,
+    #[doc = " Subscriptions of all sessions."]
+    subscriptions,
+    #[doc = " Messages queued for sessions or unacknowledged by them."]
+    queued,
+    #[doc = " Retained messages."]
+    retained,
     #[doc = " Connections accepted."]
     accepted,
+    #[doc = " CONNECT packets received."]
+    connects,
     #[doc = " Connections refused before or at CONNECT."]
     connects_refused,
     #[doc = " Messages published by clients and permitted."]
     messages_in,
     #[doc = " Messages delivered to clients."]
     messages_out,
+    #[doc = " Payload bytes of messages published by clients, refused ones included."]
+    payload_bytes_in,
+    #[doc = " Payload bytes of messages delivered to clients."]
+    payload_bytes_out,
+    #[doc = " MQTT packets received from clients."]
+    packets_in,
+    #[doc = " MQTT packets sent to clients that carry no message."]
+    answers_out,
+    #[doc = " Bytes of MQTT packets received, before TLS."]
+    bytes_in,
+    #[doc = " Bytes of MQTT packets sent, before TLS."]
+    bytes_out,
     #[doc = " Publishes refused by a policy or an isolation order."]
     publishes_refused,
     #[doc = " Subscribes refused by a policy or an isolation order."]
@@ -41,6 +61,8 @@ meters! {
     receives_refused,
     #[doc = " Messages dropped because a client's queue was full or it read too slowly."]
     messages_dropped,
+    #[doc = " Lifecycle events dropped because too many waited for the message router."]
+    lifecycle_dropped,
     #[doc = " Packets that the standard does not allow."]
     violations,
     #[doc = " Times that a fresh message router took over."]
@@ -66,6 +88,10 @@ impl Meter {
 
     pub(crate) fn add(&self, by: u64) {
         self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
     }
 
     pub(crate) fn sub(&self, by: u64) {

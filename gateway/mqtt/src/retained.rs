@@ -31,6 +31,11 @@ impl Retained {
         Self { messages: BTreeMap::new(), bytes: 0, limit, swept: Mono(0) }
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
     /// Takes over a message that was published with the retain flag; one without a body removes what was there.
     pub(crate) fn set(&mut self, message: &Envelope, now: Mono) -> Result<(), Full> {
         let old = self.messages.get(message.topic()).map_or(0, cost);

@@ -78,6 +78,8 @@ pub(crate) struct Session {
     pub(crate) pressure: Cell<Pressure>,
     /// Wakes the publishers that wait for it.
     pub(crate) relief: Notify,
+    /// The `versionNumber` of the present or last connection.
+    pub(crate) version: Cell<u64>,
     /// Messages dropped since the last report.
     pub(crate) dropped: Cell<u64>,
     /// A subscription was refused because of an isolation order; the client must come back whole once it has ended.
@@ -112,6 +114,7 @@ impl Session {
             unwritten: Cell::new(false),
             pressure: Cell::new(Pressure::default()),
             relief: Notify::new(),
+            version: Cell::new(0),
             dropped: Cell::new(0),
             curtailed: Cell::new(false),
         }

@@ -2,17 +2,19 @@
 
 use crate::auth::Credentials;
 use crate::config::Limits;
+use crate::envelope::{Envelope, Letter};
 use crate::fabric::Flow;
 use crate::meters::Meters;
+use crate::presence::Presence;
 use crate::refusals::Refusals;
-use crate::retained::Retained;
+use crate::retained::{Full, Retained};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cordon_core::detect::{LoginGuard, Refusal};
 use cordon_core::event::Event;
 use cordon_core::isolation::Level;
-use cordon_core::judge::Rulebook;
-use cordon_core::time::Now;
+use cordon_core::judge::{Permit, Rulebook};
+use cordon_core::time::{Mono, Now};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) flow: Arc<Flow>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) retained: Mutex<Retained>,
+    pub(crate) presence: Presence,
     /// Refusals that no session holds.
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) guard: Arc<Mutex<LoginGuard>>,
@@ -127,8 +130,12 @@ impl Shared {
         rulebook: Arc<Rulebook>,
     ) -> Self {
         let epoch = AtomicU64::new(rulebook.epoch);
+        let mut key = [0; 32];
+        // Without random numbers the identifiers of two starts may be the same; nothing is decided by them.
+        getrandom::fill(&mut key).ok();
         Self {
             retained: Mutex::new(Retained::new(limits.max_retained)),
+            presence: Presence::new(key),
             refusals: Mutex::default(),
             limits,
             clock,
@@ -162,6 +169,18 @@ impl Shared {
 
     pub(crate) fn now(&self) -> Now {
         (self.clock)()
+    }
+
+    /// Numbers and seals a message, and keeps it if it is to be retained.
+    pub(crate) fn seal(&self, letter: &Letter<'_>, permit: Permit, now: Mono) -> (Envelope, Result<(), Full>) {
+        if !letter.retain {
+            return (Envelope::seal(letter, self.next_message(), permit), Ok(()));
+        }
+        // One lock for number and store: a new subscription gets the message from one of the two, not both.
+        let mut retained = lock(&self.retained);
+        let message = Envelope::seal(letter, self.next_message(), permit);
+        let kept = retained.set(&message, now);
+        (message, kept)
     }
 
     /// Numbers a message.

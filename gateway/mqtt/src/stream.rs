@@ -34,6 +34,8 @@ pub(crate) struct Stream {
     websocket: Option<Box<WebSocket>>,
     out: Unsent,
     finish: Finish,
+    /// Bytes that the socket, or TLS in front of it, has taken, frames of WebSocket included.
+    written: u64,
 }
 
 /// How far the end of a stream has come.
@@ -88,7 +90,7 @@ impl Stream {
             Box::new(tls)
         });
         let websocket = websocket.map(|config| Box::new(WebSocket::new(config)));
-        Self { tcp: Arc::new(tcp), tls, websocket, out: Unsent::default(), finish: Finish::Open }
+        Self { tcp: Arc::new(tcp), tls, websocket, out: Unsent::default(), finish: Finish::Open, written: 0 }
     }
 
     /// Takes the stream apart, to be put together again on another runtime.
@@ -159,6 +161,11 @@ impl Stream {
         self.out.len() + self.websocket.as_ref().map_or(0, |websocket| websocket.unsent())
     }
 
+    /// Bytes written since the last call, before TLS, frames of WebSocket included.
+    pub(crate) fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
+    }
+
     /// Whether something waits for the socket to take more.
     pub(crate) fn wants_write(&self) -> bool {
         !self.out.is_empty()
@@ -171,6 +178,7 @@ impl Stream {
         let Some(websocket) = &mut self.websocket else {
             let taken = write(&self.tcp, &mut self.tls, self.out.rest())?;
             self.out.take(taken);
+            self.written += taken as u64;
             return Ok(());
         };
         loop {
@@ -178,6 +186,7 @@ impl Stream {
             let length = wire.len();
             let taken = write(&self.tcp, &mut self.tls, wire)?;
             websocket.sent(taken);
+            self.written += taken as u64;
             if length == 0 || taken < length || self.tls.as_ref().is_some_and(|tls| tls.wants_write()) {
                 return Ok(());
             }
@@ -274,7 +283,7 @@ impl Detached {
     /// Puts the stream together on the present runtime.
     pub(crate) fn attach(self) -> io::Result<Stream> {
         let tcp = Arc::new(TcpStream::from_std(self.tcp)?);
-        Ok(Stream { tcp, tls: self.tls, websocket: self.websocket, out: self.out, finish: Finish::Open })
+        Ok(Stream { tcp, tls: self.tls, websocket: self.websocket, out: self.out, finish: Finish::Open, written: 0 })
     }
 }
 

@@ -7,10 +7,13 @@ mod admit;
 mod enforce;
 mod inbound;
 mod leave;
+mod lifecycle;
 mod outbound;
 mod pressure;
 mod serve;
 mod subscribe;
+mod tally;
+mod versions;
 
 use crate::auth::Identity;
 use crate::envelope::{Envelope, Letter};
@@ -94,6 +97,9 @@ pub(crate) struct Worker {
     pub(crate) stencil: RefCell<Stencil>,
     /// What the connection being processed has used of its share, in bytes.
     pub(crate) spent: Cell<usize>,
+    pub(crate) tally: tally::Tally,
+    pub(crate) versions: RefCell<versions::Versions>,
+    pub(crate) notices: RefCell<lifecycle::Notices>,
     fence: Arc<Fence>,
     /// Held by every task that may still write to a client.
     pub(crate) busy: mpsc::Sender<Infallible>,
@@ -123,6 +129,9 @@ pub(crate) fn run(
         scratch: RefCell::new(vec![0; SCRATCH]),
         stencil: RefCell::default(),
         spent: Cell::new(0),
+        tally: tally::Tally::default(),
+        versions: RefCell::default(),
+        notices: RefCell::default(),
         fence,
         busy,
     });
@@ -223,15 +232,7 @@ impl Worker {
 
     /// Seals a message, keeps it if it is to be retained, and adds it to what [`Worker::hand_over`] delivers.
     pub(crate) fn post(&self, letter: &Letter<'_>, permit: Permit, now: Now) -> (usize, Result<(), Full>) {
-        let (message, kept) = if letter.retain {
-            // One lock for number and store: a new subscription gets the message from one of the two, not both.
-            let mut retained = lock(&self.shared.retained);
-            let message = Envelope::seal(letter, self.shared.next_message(), permit);
-            let kept = retained.set(&message, now.mono);
-            (message, kept)
-        } else {
-            (Envelope::seal(letter, self.shared.next_message(), permit), Ok(()))
-        };
+        let (message, kept) = self.shared.seal(letter, permit, now.mono);
         self.fabric.borrow_mut().push(&message);
         let size = message.size();
         self.local.borrow_mut().push_back(message);
@@ -258,6 +259,7 @@ impl Worker {
         let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
         let mut counters = Vec::new();
         for session in &sessions {
+            self.tally.look(session);
             counters.extend(session.take_counters());
             self.report(session, now);
             match session.connection() {
@@ -274,7 +276,9 @@ impl Worker {
             repeats.into_iter().for_each(|event| self.shared.sink.event(event));
         }
         self.publish_due_wills(now);
+        self.tell_waiting(now);
         self.hand_over(now);
+        self.measure();
         self.write_all();
     }
 

@@ -13,6 +13,8 @@ pub struct Judge {
     isolation: Isolation,
     /// The thing whose door a quarantine leaves open; empty when the principal stands for none.
     thing: Arc<str>,
+    /// Whether a selector names it as a reader of `$SYS`.
+    reads_sys: bool,
 }
 
 // === impl Judge ===
@@ -28,7 +30,7 @@ impl Judge {
             (_, None) => Isolation::for_thing(&rulebook.orders, &rulebook.protected, &Thing::default()),
         };
         let thing = subject.thing.as_deref().map_or("", |thing| &thing.name).into();
-        Self { compiled: Compiled::new(subject), isolation, thing }
+        Self { compiled: Compiled::new(subject), isolation, thing, reads_sys: reads_sys(rulebook, subject) }
     }
 
     /// Decides on one act. `resource` is a bare client id, topic or topic filter.
@@ -83,7 +85,7 @@ impl Judge {
 
     fn decide(&self, action: Action, resource: &str) -> Result<&str, (Reason, String)> {
         self.isolation.check(action, resource, &self.thing).map_err(|cut| (Reason::Isolated(cut.level), cut.order))?;
-        if let Some(rule) = reserved::forbids(action, resource) {
+        if let Some(rule) = reserved::forbids(action, resource, self.reads_sys) {
             return Err((Reason::ReservedTopic, rule.to_owned()));
         }
         match self.compiled.evaluate(action, resource) {
@@ -91,6 +93,16 @@ impl Judge {
             Outcome::ExplicitDeny { rule } => Err((Reason::ExplicitDeny, rule.to_owned())),
             Outcome::ImplicitDeny => Err((Reason::ImplicitDeny, self.compiled.implicit_rule())),
         }
+    }
+}
+
+/// Who proved nothing is named by no selector but `all`: a name that anybody can give makes nobody an operator.
+fn reads_sys(rulebook: &Rulebook, subject: &Subject) -> bool {
+    let named = |thing: &Thing| rulebook.readers.iter().any(|selector| selector.matches(thing));
+    match (&subject.principal, subject.thing.as_deref()) {
+        (Principal::Gateway, _) => true,
+        (principal, Some(thing)) if principal.is_proven() => named(thing),
+        _ => named(&Thing::default()),
     }
 }
 

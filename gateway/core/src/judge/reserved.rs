@@ -1,12 +1,16 @@
 //! Reserved topics: those that begin with `$`. A device has its part in some and only the service speaks on the others.
+//! What the gateway tells about itself under `$SYS` is for the readers that the configuration names.
 
 use crate::policy::{Action, bare_filter};
+use crate::topic;
 
 const CLIENT_ONLY: &str = "reserved topics: only a client's requests may be published there";
 const NOBODY_SUBSCRIBES: &str = "reserved topics: what is published to a rule goes to that rule alone";
+const FOR_READERS: &str = "sys.readers: $SYS is for operators, and no selector there names this client";
 
-/// The rule that forbids the act whatever policies say, if one does.
-pub(super) fn forbids(action: Action, resource: &str) -> Option<&'static str> {
+/// The rule that forbids the act whatever policies say, if one does. `reads_sys` tells whether the client may see `$SYS`
+/// as far as its policies allow.
+pub(super) fn forbids(action: Action, resource: &str, reads_sys: bool) -> Option<&'static str> {
     match action {
         Action::Connect => None,
         Action::Publish | Action::RetainPublish => {
@@ -14,6 +18,9 @@ pub(super) fn forbids(action: Action, resource: &str) -> Option<&'static str> {
         }
         Action::Subscribe | Action::Receive => {
             let bare = if action == Action::Subscribe { bare_filter(resource) } else { resource };
+            if topic::is_sys(bare) {
+                return (!reads_sys).then_some(FOR_READERS);
+            }
             bare.starts_with("$aws/rules/").then_some(NOBODY_SUBSCRIBES)
         }
     }
@@ -90,8 +97,10 @@ mod tests {
             ("$share/g/a", false),
             ("$other", false),
         ] {
-            assert_eq!(forbids(Action::Publish, topic).is_none(), open, "{topic}");
-            assert_eq!(forbids(Action::RetainPublish, topic).is_none(), open, "{topic}");
+            for reads_sys in [true, false] {
+                assert_eq!(forbids(Action::Publish, topic, reads_sys).is_none(), open, "{topic}");
+                assert_eq!(forbids(Action::RetainPublish, topic, reads_sys).is_none(), open, "{topic}");
+            }
         }
     }
 
@@ -100,12 +109,28 @@ mod tests {
         for (filter, open) in [
             ("$aws/things/t/shadow/update/accepted", true),
             ("$aws/things/t/#", true),
-            ("$SYS/#", true),
+            ("$aws/events/presence/connected/+", true),
+            ("$SYSTEM/#", true),
             ("$aws/rules/ingest/#", false),
             ("$share/g/$aws/rules/ingest/#", false),
         ] {
-            assert_eq!(forbids(Action::Subscribe, filter).is_none(), open, "{filter}");
+            for reads_sys in [true, false] {
+                assert_eq!(forbids(Action::Subscribe, filter, reads_sys).is_none(), open, "{filter}");
+            }
         }
-        assert!(forbids(Action::Receive, "$aws/rules/ingest/a").is_some());
+        assert!(forbids(Action::Receive, "$aws/rules/ingest/a", true).is_some());
+    }
+
+    #[test]
+    fn the_gateways_own_tree_is_for_its_readers() {
+        for filter in ["$SYS", "$SYS/#", "$SYS/+/uptime", "$share/g/$SYS/#", "$SYS/broker/uptime"] {
+            assert_eq!(forbids(Action::Subscribe, filter, true), None, "{filter}");
+            assert_eq!(forbids(Action::Subscribe, filter, false), Some(FOR_READERS), "{filter}");
+        }
+        assert_eq!(forbids(Action::Receive, "$SYS/broker/uptime", true), None);
+        assert_eq!(forbids(Action::Receive, "$SYS/broker/uptime", false), Some(FOR_READERS));
+        for filter in ["#", "+/broker/uptime", "a/$SYS"] {
+            assert_eq!(forbids(Action::Subscribe, filter, false), None, "{filter} selects nothing under $SYS");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One immutable state of all rules.
 
 use super::{Denied, Reason};
-use crate::fleet::{Registry, Thing, is_valid_thing_name};
+use crate::fleet::{Registry, Selector, Thing, is_valid_thing_name};
 use crate::isolation::{Order, sender_cut};
 use crate::policy::{Action, Policy, Principal, Subject};
 use std::borrow::Cow;
@@ -22,6 +22,8 @@ pub struct Rulebook {
     pub orders: Arc<Vec<Order>>,
     /// The things that no order cuts (break glass).
     pub protected: Arc<BTreeSet<String>>,
+    /// Who may see the gateway's own tree, `$SYS`, as far as policies allow: the things that any of these selects.
+    pub readers: Arc<Vec<Selector>>,
 }
 
 // === impl Rulebook ===

@@ -34,6 +34,7 @@ fn the_least_configuration_has_defaults_for_everything() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.listeners[0].auth, Auth::Password);
     assert_eq!(config.listeners[0].connect_timeout, Duration::from_secs(10));
+    assert_eq!((config.sys.interval, config.sys.is_on()), (Duration::from_secs(10), false));
     assert_eq!((config.login.failures, config.isolation.max_automatic_percent), (5, 10));
     assert_eq!((config.journal.max_bytes, config.outbox.max_bytes), (1 << 30, 64 << 20));
     assert!(config.control.is_none() && config.metrics.is_none() && config.uplink.is_none());
@@ -67,6 +68,9 @@ client_ca = "ops.pem"
 name = "operator"
 role = "admin"
 [metrics]
+[sys]
+interval = "1s"
+readers = ["group:line-1"]
 [uplink]
 endpoint = "localhost:443"
 ca = "u/ca.pem"
@@ -88,6 +92,7 @@ format = "json"
     assert_eq!(config.control.unwrap().bind.to_string(), "127.0.0.1:7443");
     assert_eq!(config.operators[0].role, Role::Admin);
     assert_eq!(config.metrics.unwrap().bind.to_string(), "127.0.0.1:9464");
+    assert_eq!((config.sys.interval, config.sys.is_on()), (Duration::from_secs(1), true));
     let uplink = config.uplink.unwrap();
     assert_eq!((uplink.link.port, uplink.link.gateway.as_str()), (443, "gw-01"));
     assert_eq!(uplink.topics.summary, "$aws/rules/cordon_in/cordon/gw-01/summary");
@@ -148,6 +153,13 @@ fn each_mistake_names_its_line_its_key_and_what_to_write() {
             "6: journal.max_bytes: a segment must fit at least twice into the journal's max_bytes; lower segment_bytes, or raise max_bytes",
         ),
         ("[log]\nlevel = \"inof\"\n", "6: log.level: \"inof\" is not known here; did you mean \"info\"?"),
+        (
+            "[sys]\ninterval = \"500ms\"\n",
+            "6: sys.interval: this is too often; write at least \"1s\", or \"0s\" for never",
+        ),
+        ("[sys]\ninterval = \"2h\"\n", "6: sys.interval: 2h is out of range; write \"0s\" to \"1h\""),
+        ("[sys]\nreaders = [\"grup:ops\"]\n", "6: sys.readers: `grup:ops` is no selector; did you mean \"group\"?"),
+        ("[sys]\nreader = [\"all\"]\n", "6: sys.reader: unknown key; did you mean \"readers\"?"),
         ("log = 1\n", "1: log: this must be a table; write [log] on a line of its own"),
         (
             "[metrics]\nbind = \"9464\"\n",

@@ -52,6 +52,7 @@ pub(super) fn knowledge(config: Config, rules: Rules, stores: Stores, clock: fn(
         due: steps,
         shadows,
         tally: Tally::new(now),
+        sys: super::sys::SysTree::new(now),
         broker: None,
         stores,
         clock,

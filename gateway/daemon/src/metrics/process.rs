@@ -3,7 +3,7 @@
 use std::fs;
 
 /// Resident memory in bytes; `None` where the system does not say.
-pub(super) fn resident_bytes() -> Option<u64> {
+pub(crate) fn resident_bytes() -> Option<u64> {
     resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 

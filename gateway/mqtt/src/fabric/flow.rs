@@ -81,6 +81,11 @@ impl Flow {
         }
     }
 
+    /// Whether every worker but `own` has room for another batch now.
+    pub(crate) fn has_room(&self, own: usize) -> bool {
+        self.lanes.iter().enumerate().all(|(index, lane)| index == own || lane.in_flight() < FLOW_BYTES)
+    }
+
     /// Waits until every worker but `own` has room for another batch.
     pub(crate) async fn room(&self, own: usize) {
         for lane in self.lanes.iter().enumerate().filter_map(|(index, lane)| (index != own).then_some(lane)) {

@@ -37,6 +37,9 @@ impl Worker {
             return;
         }
         if let Err(event) = self.judge_connect(&candidate, &connect, now) {
+            self.tell_connect_failed(&candidate, now);
+            self.hand_over(now);
+            self.write_all();
             self.turn_away(stream, &candidate, &connect, ReasonCode::NotAuthorized, *event);
             return;
         }
@@ -55,6 +58,9 @@ impl Worker {
         self.shared.meters.connections.add(1);
         session.connects.set(session.connects.get() + 1);
         self.welcome(&connection, &connect, present);
+        self.tell_connected(&session, present, now);
+        self.hand_over(now);
+        self.write_all();
         let mut event = session.event(Code::SessionConnected, now);
         event = event.detail("version", connect.version.name());
         self.shared.sink.event(event);
@@ -88,6 +94,7 @@ impl Worker {
         let properties = ConnackProperties { reason_string: reason.as_deref(), ..ConnackProperties::default() };
         encode::connack(stream.out(), connect.version, false, code, &properties);
         stream.close_for(Some(code), None);
+        self.tally.answered();
         let busy = self.busy.clone();
         tokio::task::spawn_local(async move {
             farewell(stream).await;
@@ -149,6 +156,7 @@ impl Worker {
         let properties = if v5 { properties } else { ConnackProperties::default() };
         let mut stream = connection.stream.borrow_mut();
         encode::connack(stream.out(), connect.version, present, ReasonCode::Success, &properties);
+        self.tally.answered();
         stream.flush().ok();
     }
 }

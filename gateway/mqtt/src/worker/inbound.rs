@@ -47,6 +47,7 @@ impl Worker {
                 Ok(packet) => packet,
                 Err(violation) => break Err(Ending::Violation(violation)),
             };
+            self.tally.received(&packet);
             if let Err(ending) = self.packet(session, connection, &packet, now) {
                 break Err(ending);
             }
@@ -58,6 +59,7 @@ impl Worker {
                 break Ok((used, true));
             }
         };
+        self.tally.read(used);
         if used > 0 {
             // Part of a packet is no sign of life: bytes that trickle in keep no connection.
             connection.last_packet.set(now.mono);

@@ -36,10 +36,12 @@ impl Worker {
             {
                 let fits = |why: &&str| connection.takes(encode::disconnect_len(reason, Some(why)));
                 encode::disconnect(stream.out(), reason, explanation.filter(fits));
+                self.tally.answered();
             }
             // What does not go out at once, the connection's task writes.
             stream.finish().ok();
         }
+        self.tally.wrote(connection);
         connection.wake.notify_one();
         connection.place.take();
         session.connection.replace(None);
@@ -50,6 +52,7 @@ impl Worker {
             self.shared.meters.terminated.add(1);
         }
         self.account(session, &ending, now);
+        self.tell_disconnected(session, &ending, now);
         if let Some(will) = connection.will.take()
             && !ending.discards_will()
         {
@@ -93,6 +96,7 @@ impl Worker {
         }
         self.sessions.borrow_mut().remove(&session.client_id);
         self.shared.meters.sessions.sub(1);
+        self.remember_version(session);
         let filters: Vec<String> = session.filters.borrow().keys().cloned().collect();
         for filter in filters {
             self.drop_subscription(session, &filter);

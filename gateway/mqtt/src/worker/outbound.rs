@@ -185,6 +185,7 @@ impl Worker {
         session.received.set(session.received.get() + 1);
         session.bytes.set(session.bytes.get() + bytes as u64);
         self.shared.meters.messages_out.add(1);
+        self.tally.delivered(bytes);
         if !session.unwritten.replace(true) {
             self.unwritten.borrow_mut().push(session.clone());
         }

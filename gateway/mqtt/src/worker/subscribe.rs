@@ -56,6 +56,8 @@ impl Worker {
             self.offer(session, Queued { message, qos, retain: true, ids }, now);
         }
         self.spend(SUBSCRIBE_COST);
+        let granted = packet.filters().zip(&codes).filter(|(_, code)| !code.is_error());
+        self.tell_subscribed(session, granted.map(|((filter, _), _)| filter.text), now);
     }
 
     /// Lets subscriptions begin at one point between all messages: what is retained by then is returned, and what is
@@ -134,10 +136,12 @@ impl Worker {
     /// Adds or replaces a subscription. Returns the terms that were replaced.
     fn add_subscription(&self, session: &Rc<Session>, filter: &str, terms: Terms) -> Option<Terms> {
         let old = session.filters.borrow_mut().insert(filter.to_owned(), terms);
+        let (plain, group) = split_share(filter);
         if old.is_none() {
             session.filter_bytes.set(session.filter_bytes.get() + filter.len());
+            self.shared.meters.subscriptions.add(1);
+            self.shared.presence.subscribed(plain);
         }
-        let (plain, group) = split_share(filter);
         self.subscriptions.borrow_mut().insert(plain, group, session, terms);
         self.subscriptions_changed();
         old
@@ -149,6 +153,8 @@ impl Worker {
         }
         session.filter_bytes.set(session.filter_bytes.get() - filter.len());
         let (plain, group) = split_share(filter);
+        self.shared.meters.subscriptions.sub(1);
+        self.shared.presence.unsubscribed(plain);
         self.subscriptions.borrow_mut().remove(plain, group, session.number());
         self.subscriptions_changed();
         true
@@ -168,8 +174,9 @@ impl Worker {
                 (None, false) => ReasonCode::NoSubscriptionExisted,
             })
             .collect();
-        let mut stream = connection.stream.borrow_mut();
-        encode::unsuback(stream.out(), connection.version, packet.packet_id, &codes, None);
+        encode::unsuback(connection.stream.borrow_mut().out(), connection.version, packet.packet_id, &codes, None);
+        let ended = packet.filters().zip(&codes).filter(|(_, code)| **code == ReasonCode::Success);
+        self.tell_unsubscribed(session, ended.map(|(filter, _)| filter.text), self.shared.now());
     }
 }
 

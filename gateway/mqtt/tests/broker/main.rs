@@ -12,6 +12,8 @@ mod endings;
 mod flows;
 mod hostile;
 mod isolation;
+mod lifecycle;
+mod own_topics;
 mod pressure;
 mod support;
 mod tls;

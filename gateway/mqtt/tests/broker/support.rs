@@ -95,6 +95,22 @@ impl Bench {
         self.handle.enforce(Arc::new(self.book.clone())).await;
     }
 
+    /// Lets every client read `$SYS`.
+    pub(crate) async fn let_all_read(&mut self) {
+        self.set_readers(vec![Selector::All]).await;
+    }
+
+    /// Keeps `$SYS` from everybody.
+    pub(crate) async fn let_nobody_read(&mut self) {
+        self.set_readers(Vec::new()).await;
+    }
+
+    async fn set_readers(&mut self, readers: Vec<Selector>) {
+        self.book.epoch += 1;
+        self.book.readers = Arc::new(readers);
+        self.handle.enforce(Arc::new(self.book.clone())).await;
+    }
+
     pub(crate) fn client(&self, id: &str) -> Client {
         Client::connect(self.address, &Hello { id, ..Hello::default() })
     }
@@ -178,6 +194,8 @@ pub(crate) struct Client {
     pub(crate) v5: bool,
     /// CONNACK's session present flag.
     pub(crate) present: bool,
+    /// Bytes that came from the broker.
+    pub(crate) got: u64,
     buffer: Vec<u8>,
 }
 
@@ -185,7 +203,7 @@ impl Client {
     pub(crate) fn connect(address: SocketAddr, hello: &Hello<'_>) -> Self {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut client = Self { socket, v5: hello.v5, present: false, buffer: Vec::new() };
+        let mut client = Self { socket, v5: hello.v5, present: false, got: 0, buffer: Vec::new() };
         client.send(&connect(hello));
         let connack = client.next();
         assert_eq!((connack.first, connack.body[1]), (0x20, 0), "{connack:?}");
@@ -196,7 +214,7 @@ impl Client {
     /// A client on a connection that has not been greeted yet; MQTT 5.
     pub(crate) fn over(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { socket, v5: true, present: false, buffer: Vec::new() }
+        Self { socket, v5: true, present: false, got: 0, buffer: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -216,7 +234,10 @@ impl Client {
             let mut chunk = vec![0; 64 * 1024];
             match self.socket.read(&mut chunk) {
                 Ok(0) => return None,
-                Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
+                Ok(n) => {
+                    self.got += n as u64;
+                    self.buffer.extend_from_slice(&chunk[..n]);
+                }
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
                 Err(error) => panic!("nothing came: {error}"),
             }

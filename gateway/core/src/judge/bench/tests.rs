@@ -194,9 +194,43 @@ fn an_explanation_shows_the_decision_and_all_that_had_a_say() {
 }
 
 #[test]
+fn the_gateways_own_tree_is_for_proven_readers_whose_policies_allow_it() {
+    let readers = |selectors: &[&str]| Rulebook {
+        readers: Arc::new(selectors.iter().map(|selector| selector.parse().unwrap()).collect()),
+        ..rulebook(&[])
+    };
+    let reads = |judge: &Judge| {
+        let refused = |action, resource| judge.judge(action, resource).err().map(|denied| denied.reason);
+        let subscribe = refused(Action::Subscribe, "$SYS/#");
+        assert_eq!(subscribe, refused(Action::Receive, "$SYS/broker/uptime"));
+        assert_eq!(subscribe, refused(Action::Subscribe, "$share/g/$SYS/#"));
+        subscribe
+    };
+    for (selectors, press, pump) in [
+        (&[][..], Some(Reason::ReservedTopic), Some(Reason::ReservedTopic)),
+        (&["group:line-1"], None, Some(Reason::ReservedTopic)),
+        // The reader's policies deny it all: one of them is not loaded.
+        (&["thing:pump-01", "type:x"], Some(Reason::ReservedTopic), Some(Reason::ExplicitDeny)),
+        (&["all"], None, Some(Reason::ExplicitDeny)),
+    ] {
+        let rulebook = readers(selectors);
+        assert_eq!(reads(&judge_of(&rulebook, "press-01")), press, "{selectors:?}");
+        assert_eq!(reads(&judge_of(&rulebook, "pump-01")), pump, "{selectors:?}");
+    }
+    let named = readers(&["thing:press-01", "group:line-1"]);
+    let claimed = anonymous(&named, "press-01", "workshop");
+    assert_eq!(reads(&claimed), Some(Reason::ReservedTopic), "nobody proved to be that thing");
+    assert_eq!(reads(&anonymous(&readers(&["all"]), "press-01", "workshop")), None);
+    let denied = claimed.judge(Action::Subscribe, "$SYS/#").unwrap_err();
+    assert_eq!(denied.code(), Code::AuthzSubscribeDenied);
+    let told = claimed.explain(Action::Subscribe, "$SYS/#");
+    assert!(!told.allowed && told.rule.starts_with("sys.readers: "), "{told}");
+}
+
+#[test]
 fn an_idle_judge_is_small_and_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Judge>();
     shared::<Rulebook>();
-    assert!(size_of::<Judge>() <= 64, "{}", size_of::<Judge>());
+    assert!(size_of::<Judge>() <= 72, "{}", size_of::<Judge>());
 }

@@ -56,6 +56,10 @@ pub(super) fn things(config: &Config, registry: &Registry, notes: &mut Notes) {
         };
         notes.problems.push(config.problem("gateway.break_glass", format!("there is no thing \"{name}\""), help));
     }
+    for selector in config.sys.readers.iter().filter(|selector| registry.select(selector).next().is_none()) {
+        let help = "correct it, or leave it for things to come";
+        notes.warnings.push(config.problem("sys.readers", format!("{selector} selects no thing"), help));
+    }
 }
 
 /// Gives each profile the selectors that its `[[profile]]` entries name; with no entry at all, every profile is for all.
