@@ -5,12 +5,15 @@
 //! and the body; the receiving side slices it without copying.
 
 use crate::codec::QoS;
+use crate::groups::Elected;
 use bytes::{BufMut, Bytes, BytesMut};
 use cordon_core::judge::Permit;
 use cordon_core::time::Mono;
 use std::ops::Range;
 
-const HEAD: usize = 1 + 8 + 8 + 8 + 8 + 2 + 2 + 4;
+const HEAD: usize = 1 + 8 + 8 + 8 + 8 + 2 + 2 + 4 + 2;
+/// What one elected member of a shared group takes.
+const ELECTED: usize = 4 + 8;
 const RETAIN: u8 = 0b100;
 
 /// What a publisher says about one message, before it is sealed.
@@ -35,6 +38,7 @@ pub(crate) struct Letter<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Envelope {
     bytes: Bytes,
+    thing_at: usize,
     thing_end: usize,
     topic_end: usize,
     properties_end: usize,
@@ -43,11 +47,14 @@ pub(crate) struct Envelope {
 // === impl Envelope ===
 
 impl Envelope {
-    /// Seals a letter. The permit proves that its publisher was judged. `number` rises with every message of the gateway.
-    pub(crate) fn seal(letter: &Letter<'_>, number: u64, _permit: Permit) -> Self {
+    /// Seals a letter. The permit proves that its publisher was judged. `number` rises with every message of the gateway;
+    /// `elected` are the members of shared groups that it is for.
+    pub(crate) fn seal(letter: &Letter<'_>, number: u64, elected: &[Elected], _permit: Permit) -> Self {
         let (thing, topic) = (letter.thing.as_bytes(), letter.topic.as_bytes());
-        let mut out =
-            BytesMut::with_capacity(HEAD + thing.len() + topic.len() + letter.properties.len() + letter.payload.len());
+        let elected = &elected[..elected.len().min(usize::from(u16::MAX))];
+        let thing_at = HEAD + elected.len() * ELECTED;
+        let length = thing_at + thing.len() + topic.len() + letter.properties.len() + letter.payload.len();
+        let mut out = BytesMut::with_capacity(length);
         out.put_u8(letter.qos as u8 | if letter.retain { RETAIN } else { 0 });
         out.put_u64(letter.publisher);
         out.put_u64(letter.epoch);
@@ -56,13 +63,24 @@ impl Envelope {
         out.put_u16(u16::try_from(thing.len()).unwrap_or(0));
         out.put_u16(u16::try_from(topic.len()).unwrap_or(0));
         out.put_u32(u32::try_from(letter.properties.len()).unwrap_or(0));
+        out.put_u16(u16::try_from(elected.len()).unwrap_or(0));
+        for member in elected {
+            out.put_u32(member.group);
+            out.put_u64(member.session);
+        }
         out.extend_from_slice(thing);
         out.extend_from_slice(topic);
         out.extend_from_slice(letter.properties);
         out.extend_from_slice(letter.payload);
-        let thing_end = HEAD + thing.len();
+        let thing_end = thing_at + thing.len();
         let topic_end = thing_end + topic.len();
-        Self { bytes: out.freeze(), thing_end, topic_end, properties_end: topic_end + letter.properties.len() }
+        Self {
+            bytes: out.freeze(),
+            thing_at,
+            thing_end,
+            topic_end,
+            properties_end: topic_end + letter.properties.len(),
+        }
     }
 
     /// Opens what came out of the fabric. `None` if the bytes are no envelope.
@@ -70,11 +88,12 @@ impl Envelope {
         let number = |range: Range<usize>| {
             bytes.get(range).map(|part| part.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte)))
         };
-        let thing_end = HEAD + number(33..35)?;
+        let thing_at = HEAD + number(41..43)? * ELECTED;
+        let thing_end = thing_at + number(33..35)?;
         let topic_end = thing_end + number(35..37)?;
         let properties_end = topic_end + number(37..41)?;
         let whole = bytes.len() >= properties_end && std::str::from_utf8(&bytes[thing_end..topic_end]).is_ok();
-        whole.then_some(Self { bytes, thing_end, topic_end, properties_end })
+        whole.then_some(Self { bytes, thing_at, thing_end, topic_end, properties_end })
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
@@ -110,8 +129,15 @@ impl Envelope {
         self.long(25)
     }
 
+    /// The session elected in a shared group, if the message is for the group.
+    pub(crate) fn elected(&self, group: u32) -> Option<u64> {
+        let mut members = self.bytes[HEAD..self.thing_at].chunks_exact(ELECTED);
+        let found = members.find(|member| member[..4] == group.to_be_bytes())?;
+        Some(found[4..].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    }
+
     pub(crate) fn thing(&self) -> &str {
-        std::str::from_utf8(&self.bytes[HEAD..self.thing_end]).unwrap_or_default()
+        std::str::from_utf8(&self.bytes[self.thing_at..self.thing_end]).unwrap_or_default()
     }
 
     pub(crate) fn topic(&self) -> &str {
@@ -156,7 +182,8 @@ mod tests {
             properties: &[1, 2, 3],
             payload: b"body",
         };
-        let sealed = Envelope::seal(&letter, 8, permit);
+        let elected = [Elected { group: 1, session: 5 }, Elected { group: 2, session: u64::MAX }];
+        let sealed = Envelope::seal(&letter, 8, &elected, permit);
         let opened = Envelope::open(sealed.bytes().clone());
         let opened = opened.as_ref();
         assert_eq!(opened.map(Envelope::topic), Some("ü/b"));
@@ -166,6 +193,8 @@ mod tests {
         assert_eq!(opened.map(Envelope::qos), Some(QoS::ExactlyOnce));
         assert_eq!(opened.map(|e| (e.retain(), e.publisher(), e.epoch(), e.number())), Some((true, 7, 3, 8)));
         assert_eq!(opened.and_then(Envelope::expires), Some(Mono(99)));
+        let elected = |group| opened.and_then(|message| message.elected(group));
+        assert_eq!((elected(1), elected(2), elected(3)), (Some(5), Some(u64::MAX), None));
     }
 
     #[test]
@@ -182,7 +211,7 @@ mod tests {
             properties: &[],
             payload: &[],
         };
-        let whole = Envelope::seal(&letter, 8, permit).bytes().clone();
+        let whole = Envelope::seal(&letter, 8, &[], permit).bytes().clone();
         for end in 0..whole.len() {
             assert!(Envelope::open(whole.slice(..end)).is_none(), "{end}");
         }

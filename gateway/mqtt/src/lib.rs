@@ -20,6 +20,7 @@ mod envelope;
 mod fabric;
 mod fence;
 mod front;
+mod groups;
 mod listener;
 mod meters;
 mod presence;

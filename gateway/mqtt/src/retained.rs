@@ -127,7 +127,7 @@ mod tests {
             properties: &[],
             payload,
         };
-        Envelope::seal(&letter, 0, judge::judge_gateway(Action::Publish, topic))
+        Envelope::seal(&letter, 0, &[], judge::judge_gateway(Action::Publish, topic))
     }
 
     fn topics(of: Vec<Envelope>) -> Vec<String> {

@@ -4,6 +4,7 @@ use crate::auth::Credentials;
 use crate::config::Limits;
 use crate::envelope::{Envelope, Letter};
 use crate::fabric::Flow;
+use crate::groups::Groups;
 use crate::meters::Meters;
 use crate::presence::Presence;
 use crate::refusals::Refusals;
@@ -104,6 +105,8 @@ pub(crate) struct Shared {
     pub(crate) flow: Arc<Flow>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) retained: Mutex<Retained>,
+    /// The shared groups, while there is more than one worker.
+    pub(crate) groups: Groups,
     pub(crate) presence: Presence,
     /// Refusals that no session holds.
     pub(crate) refusals: Mutex<Refusals>,
@@ -134,6 +137,7 @@ impl Shared {
         // Without random numbers the identifiers of two starts may be the same; nothing is decided by them.
         getrandom::fill(&mut key).ok();
         Self {
+            groups: Groups::default(),
             retained: Mutex::new(Retained::new(limits.max_retained)),
             presence: Presence::new(key),
             refusals: Mutex::default(),
@@ -173,12 +177,13 @@ impl Shared {
 
     /// Numbers and seals a message, and keeps it if it is to be retained.
     pub(crate) fn seal(&self, letter: &Letter<'_>, permit: Permit, now: Mono) -> (Envelope, Result<(), Full>) {
+        let elected = self.groups.elect(letter.topic);
         if !letter.retain {
-            return (Envelope::seal(letter, self.next_message(), permit), Ok(()));
+            return (Envelope::seal(letter, self.next_message(), &elected, permit), Ok(()));
         }
         // One lock for number and store: a new subscription gets the message from one of the two, not both.
         let mut retained = lock(&self.retained);
-        let message = Envelope::seal(letter, self.next_message(), permit);
+        let message = Envelope::seal(letter, self.next_message(), &elected, permit);
         let kept = retained.set(&message, now);
         (message, kept)
     }

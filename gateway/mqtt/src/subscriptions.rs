@@ -14,6 +14,8 @@ pub(crate) struct Terms {
     pub(crate) id: Option<u32>,
     /// The number of the first message that is for it: what was published before it was made is not.
     pub(crate) since: u64,
+    /// The number of the shared group, if it is shared and there is more than one worker; see [`crate::groups`].
+    pub(crate) group: u32,
 }
 
 /// Anything that can hold subscriptions: a session, told apart by its number.
@@ -168,7 +170,7 @@ mod tests {
             retain_as_published: false,
             retain_handling: RetainHandling::default(),
         };
-        Terms { options, id: None, since: 0 }
+        Terms { options, id: None, since: 0, group: 0 }
     }
 
     proptest! {

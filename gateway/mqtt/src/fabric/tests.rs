@@ -17,7 +17,7 @@ fn message(number: u64) -> Envelope {
         properties: &[],
         payload: &number.to_be_bytes(),
     };
-    Envelope::seal(&letter, number, judge::judge_gateway(Action::Publish, "plant"))
+    Envelope::seal(&letter, number, &[], judge::judge_gateway(Action::Publish, "plant"))
 }
 
 struct Rig {

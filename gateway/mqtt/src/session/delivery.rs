@@ -193,7 +193,7 @@ mod tests {
             properties: &[],
             payload: payload.as_bytes(),
         };
-        let message = Envelope::seal(&letter, 0, judge::judge_gateway(Action::Publish, "t"));
+        let message = Envelope::seal(&letter, 0, &[], judge::judge_gateway(Action::Publish, "t"));
         Queued { message, qos, retain: false, ids: None }
     }
 

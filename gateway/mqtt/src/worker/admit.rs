@@ -55,6 +55,7 @@ impl Worker {
         session.expiry.set(connect.session_expiry);
         session.left.set(None);
         session.connection.replace(Some(connection.clone()));
+        self.tell_groups(&session, true);
         self.shared.meters.connections.add(1);
         session.connects.set(session.connects.get() + 1);
         self.welcome(&connection, &connect, present);
@@ -150,7 +151,6 @@ impl Worker {
             maximum_packet_size: NonZeroU32::new(limits.max_packet_size),
             topic_alias_maximum: (limits.max_topic_alias > 0).then_some(limits.max_topic_alias),
             assigned_client_id: connect.assigned.then_some(connect.client_id.as_str()),
-            shared_available: (limits.workers > 1).then_some(false),
             ..ConnackProperties::default()
         };
         let properties = if v5 { properties } else { ConnackProperties::default() };

@@ -45,6 +45,7 @@ impl Worker {
         connection.wake.notify_one();
         connection.place.take();
         session.connection.replace(None);
+        self.tell_groups(session, false);
         session.relieve(now.mono);
         session.left.set(Some(now.mono));
         self.shared.meters.connections.sub(1);

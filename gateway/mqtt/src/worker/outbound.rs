@@ -42,7 +42,7 @@ impl Worker {
         }
         for group in &route.groups {
             // Who may not receive does not keep the message from the others.
-            for member in group.turn() {
+            for member in group.candidates(message) {
                 if self.deliver_to(member, message, epoch, now) {
                     break;
                 }

@@ -35,7 +35,7 @@ impl Worker {
         let mut codes = Vec::new();
         let mut granted = Vec::new();
         for (filter, options) in packet.filters() {
-            let terms = Terms { options, id: packet.subscription_identifier, since: u64::MAX };
+            let terms = Terms { options, id: packet.subscription_identifier, since: u64::MAX, group: 0 };
             let code = match self.admit_filter(session, &filter, now) {
                 Ok(()) => {
                     let old = self.add_subscription(session, filter.text, terms);
@@ -94,9 +94,6 @@ impl Worker {
             self.refuse(session, event.resource(shown(filter.text)).rule(fault.rule).reason(fault.detail));
             return Err(fault.reason);
         }
-        if filter.share.is_some() && self.shared.limits.workers > 1 {
-            return Err(ReasonCode::SharedSubscriptionsNotSupported);
-        }
         let verdicts = session.verdicts.borrow();
         if let Err(denied) = verdicts.judge(Action::Subscribe, filter.text) {
             drop(verdicts);
@@ -134,9 +131,15 @@ impl Worker {
     }
 
     /// Adds or replaces a subscription. Returns the terms that were replaced.
-    fn add_subscription(&self, session: &Rc<Session>, filter: &str, terms: Terms) -> Option<Terms> {
-        let old = session.filters.borrow_mut().insert(filter.to_owned(), terms);
+    fn add_subscription(&self, session: &Rc<Session>, filter: &str, mut terms: Terms) -> Option<Terms> {
         let (plain, group) = split_share(filter);
+        if let Some(name) = group
+            && self.shared.limits.workers > 1
+        {
+            let connected = session.connection.borrow().is_some();
+            terms.group = self.shared.groups.join(plain, name, session.number(), connected);
+        }
+        let old = session.filters.borrow_mut().insert(filter.to_owned(), terms);
         if old.is_none() {
             session.filter_bytes.set(session.filter_bytes.get() + filter.len());
             self.shared.meters.subscriptions.add(1);
@@ -155,9 +158,23 @@ impl Worker {
         let (plain, group) = split_share(filter);
         self.shared.meters.subscriptions.sub(1);
         self.shared.presence.unsubscribed(plain);
+        if let Some(name) = group {
+            self.shared.groups.leave(plain, name, session.number());
+        }
         self.subscriptions.borrow_mut().remove(plain, group, session.number());
         self.subscriptions_changed();
         true
+    }
+
+    /// Tells the shared groups of a session whether it is connected.
+    pub(super) fn tell_groups(&self, session: &Session, connected: bool) {
+        if self.shared.limits.workers > 1 {
+            for filter in session.filters.borrow().keys() {
+                if let (plain, Some(name)) = split_share(filter) {
+                    self.shared.groups.join(plain, name, session.number(), connected);
+                }
+            }
+        }
     }
 
     fn subscriptions_changed(&self) {

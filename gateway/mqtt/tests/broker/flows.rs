@@ -1,6 +1,7 @@
 //! What MQTT promises: flows, order, resumed sessions, retained messages, wills.
 
 use crate::support::{Bench, Client, Hello, LASTING, connect, packet, publish, subscribe, unsubscribe};
+use cordon_mqtt::Limits;
 use std::io::Write;
 use std::net::TcpStream;
 
@@ -127,4 +128,40 @@ async fn a_filter_that_only_looks_shared_can_be_given_up() {
 
 fn packet_ack(first: u8, id: u16) -> Vec<u8> {
     packet(first, &[&id.to_be_bytes()])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_message_for_a_shared_group_reaches_one_member_whatever_worker_holds_it() {
+    for workers in [1, 3] {
+        let bench = Bench::with(Limits { workers, ..Limits::default() }).await;
+        let mut members: Vec<Client> = (0..6).map(|number| bench.client(&format!("member-{number}"))).collect();
+        for member in &mut members {
+            assert_eq!(member.subscribe("$share/g/t/+", 1).body.last(), Some(&1), "granted");
+        }
+        let away = Hello { id: "away", properties: LASTING, clean: false, ..Hello::default() };
+        bench.client_with(&away).subscribe("$share/g/t/+", 1);
+        let mut publisher = bench.client("pub");
+        for number in 0..60_u8 {
+            publisher.publish("t/x", &[number], false);
+        }
+        // A member's share is on its way when the publisher has its acknowledgements; the last message tells that it came.
+        let mut got = Vec::new();
+        for (number, member) in members.iter_mut().enumerate() {
+            let (_, before) = member.ask(&subscribe("end", 0, true), 9);
+            publisher.publish("end", &[], false);
+            let mut mine: Vec<u8> = before.iter().flat_map(|packet| packet.message(true).2).collect();
+            loop {
+                let (topic, _, payload) = member.next().message(true);
+                if topic == "end" {
+                    break;
+                }
+                mine.extend(payload);
+            }
+            assert_eq!(mine.len(), 10, "member {number} of {workers} workers has its turn: {mine:?}");
+            assert!(mine.is_sorted());
+            got.extend(mine);
+        }
+        got.sort_unstable();
+        assert_eq!(got, (0..60).collect::<Vec<_>>());
+    }
 }

@@ -5,6 +5,7 @@
 //! bytes; beyond, everything is forgotten and found anew.
 
 use crate::codec::QoS;
+use crate::envelope::Envelope;
 use crate::session::Session;
 use crate::subscriptions::{Subscriber, Subscriptions, Terms};
 use cordon_core::judge::Permit;
@@ -42,6 +43,8 @@ pub(super) struct Receiver {
 
 /// The members of a shared group; each message goes to one of them in turn.
 pub(super) struct Group {
+    /// Its number, if there is more than one worker.
+    number: u32,
     members: Vec<Receiver>,
     next: Cell<usize>,
 }
@@ -61,8 +64,7 @@ impl Routes {
             return route.clone();
         }
         let matched = subscriptions.matching(topic);
-        let groups =
-            matched.shared.into_iter().map(|members| Group { members: merge(members), next: Cell::new(0) }).collect();
+        let groups = matched.shared.into_iter().map(Group::new).collect();
         let route = Rc::new(Route { receivers: merge(matched.single), groups });
         let cost = topic.len() + route.cost();
         if self.bytes + cost > MAX_BYTES {
@@ -87,16 +89,40 @@ impl Route {
 // === impl Group ===
 
 impl Group {
+    fn new(members: Vec<(Rc<Session>, Terms)>) -> Self {
+        let number = members.first().map_or(0, |(_, terms)| terms.group);
+        Self { number, members: merge(members), next: Cell::new(0) }
+    }
+
+    /// Those asked to take a message, in this order, and only as long as nobody has taken it. With several workers, only
+    /// the elected member's worker asks anybody.
+    pub(super) fn candidates(&self, message: &Envelope) -> impl Iterator<Item = &Receiver> {
+        let number = |member: &Receiver| member.session.number();
+        let elected = if self.number == 0 { None } else { message.elected(self.number) };
+        let first = self.members.iter().find(|member| Some(number(member)) == elected);
+        let mine = self.number == 0 || first.is_some();
+        let others = move |member: &&Receiver| mine && Some(number(member)) != elected;
+        first.into_iter().chain(self.turn().filter(others))
+    }
+
     /// The members in the order in which they are asked to take a message: in turn, those connected first.
-    pub(super) fn turn(&self) -> impl Iterator<Item = &Receiver> {
+    fn turn(&self) -> impl Iterator<Item = &Receiver> {
         let start = self.next.get();
         self.next.set(start.wrapping_add(1));
         let round = move |connected: bool| {
-            let members =
-                (0..self.members.len()).map(move |step| &self.members[start.wrapping_add(step) % self.members.len()]);
-            members.filter(move |member| member.session.connection.borrow().is_some() == connected)
+            let members = self.members.iter().filter(move |member| member.is_connected() == connected);
+            let count = members.clone().count();
+            members.cycle().skip(start.checked_rem(count).unwrap_or(0)).take(count)
         };
         round(true).chain(round(false))
+    }
+}
+
+// === impl Receiver ===
+
+impl Receiver {
+    fn is_connected(&self) -> bool {
+        self.session.connection.borrow().is_some()
     }
 }
 
