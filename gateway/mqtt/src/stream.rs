@@ -11,7 +11,7 @@ use crate::config::WebSocketConfig;
 use bytes::BytesMut;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use rustls::ServerConnection;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +74,11 @@ impl Read for Ready<'_> {
 impl Write for Ready<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.try_write(bytes)
+    }
+
+    /// TLS hands over its records in one call.
+    fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(records)
     }
 
     fn flush(&mut self) -> io::Result<()> {
