@@ -23,9 +23,9 @@ mod rules;
 mod subscribe;
 
 pub use ack::{Ack, Auth, Disconnect};
-pub use connect::{Connect, ConnectProperties, ConnectRefused, Will};
+pub use connect::{Connect, ConnectProperties, ConnectRefused, Will, version_told};
 pub use filter::{Filter, Share};
-pub use fixed::{Frame, PacketType, frame};
+pub use fixed::{Frame, PacketType, frame, frame_of};
 pub use message::PublishProperties;
 pub use properties::UserProperties;
 pub use protocol::{QoS, Version};
@@ -77,8 +77,7 @@ pub fn decode_connect(packet: &[u8]) -> Result<Connect<'_>, ConnectRefused> {
 /// Reads a packet after CONNECT. `packet` is one whole packet, as [`frame`] measured it; `version` is what CONNECT said.
 ///
 /// # Errors
-/// A [`Violation`] when the packet is malformed or not allowed from a client. Topic filters that break a rule are no
-/// violation of the packet: each carries its own fault (see [`Filter::fault`]).
+/// A [`Violation`] when the packet is malformed or not allowed from a client.
 #[inline]
 pub fn decode(version: Version, packet: &[u8]) -> Result<Packet<'_>, Violation> {
     let cite = |rule: rules::Broken| rule.cite(version);

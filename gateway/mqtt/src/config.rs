@@ -89,9 +89,12 @@ pub struct Limits {
     pub max_sessions: usize,
     /// How long a session may outlive its connection.
     pub max_session_expiry: Duration,
+    /// The longest keep-alive (MQTT 5): who asks for more, or for none, is told this one as Server Keep Alive. Clients of
+    /// MQTT 3 cannot be told and keep their own.
+    pub max_keep_alive: Duration,
     /// Retained messages in total.
     pub max_retained: usize,
-    /// Topic aliases a client may set up (MQTT 5).
+    /// Topic aliases of one connection in each direction (MQTT 5): those a client may set up, and those set up for it.
     pub max_topic_alias: u16,
     /// Bytes waiting to be written to one client before QoS 0 messages for it are dropped.
     pub max_unsent_bytes: usize,
@@ -134,6 +137,7 @@ impl Default for Limits {
             max_subscriptions: 200,
             max_sessions: 20_000,
             max_session_expiry: Duration::from_secs(7 * 24 * 3600),
+            max_keep_alive: Duration::from_secs(20 * 60),
             max_retained: 50_000,
             max_topic_alias: 16,
             max_unsent_bytes: 1024 * 1024,

@@ -5,9 +5,9 @@
 
 use crate::auth::{self, Identity, PasswordError};
 use crate::broker::Lanes;
-use crate::codec::encode::{self, ConnackProperties};
-use crate::codec::{self, Connect, ReasonCode, Version, Violation};
+use crate::codec::{self, Connect, ConnectRefused, ReasonCode, Version, Violation};
 use crate::config::Auth;
+use crate::connack;
 use crate::listener::{Listener, Pending};
 use crate::session::{ConnectedAs, Origin};
 use crate::shared::{Shared, lock};
@@ -19,6 +19,7 @@ use cordon_core::event::{Code, Event};
 use cordon_core::policy::{Action, Principal};
 use rustls::ServerConnection;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
@@ -34,9 +35,17 @@ enum Refused {
     /// A web page of this origin, which the listener does not admit.
     Origin(String),
     /// The first packet was not an acceptable CONNECT.
-    Packet(Option<Version>, Violation),
+    Packet(Option<Answer>, Violation),
     /// The client was understood and is not accepted.
-    Client { version: Version, code: ReasonCode, event: Box<Event> },
+    Client { answer: Answer, code: ReasonCode, event: Box<Event> },
+}
+
+/// What a CONNACK to a client must keep to.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    version: Version,
+    /// The largest packet the client takes, in bytes, if it said so.
+    max_packet: Option<u32>,
 }
 
 /// Serves a new connection until it is a client or refused.
@@ -61,7 +70,8 @@ pub(crate) async fn greet(
                 let event = event(&shared, &listener, peer, Code::LimitReached).client_id(shown(&connect.client_id));
                 let event =
                     event.rule("listener.max_connections").reason("the listener serves as many clients as it may");
-                refuse(&shared, stream, Some(connect.version), ReasonCode::ServerBusy, event).await;
+                let answer = Answer { version: connect.version, max_packet: connect.max_packet };
+                refuse(&shared, stream, Some(answer), ReasonCode::ServerBusy, event).await;
                 return;
             };
             let origin = Origin {
@@ -113,7 +123,7 @@ async fn meet(
     let length = first_packet(stream, buffer, shared.limits.max_packet_size).await?;
     let (connected, mut identity) = {
         let connect = codec::decode_connect(&buffer[..length])
-            .map_err(|refused| Refused::Packet(refused.answer, refused.violation))?;
+            .map_err(|refused| Refused::Packet(answer_to(&refused), refused.violation))?;
         let identity = identify(stream, &connect, peer, listener, shared).await?;
         (ConnectedAs::new(&connect), identity)
     };
@@ -135,8 +145,8 @@ async fn meet(
         event.thing.clone_from(&identity.thing);
         event = event.reason("the client id is the name of another thing").resource(connected.client_id.as_str());
         event = event.rule("the name of a registered thing is nobody else's client id");
-        let version = connected.version;
-        return Err(Refused::Client { version, code: ReasonCode::ClientIdentifierNotValid, event: Box::new(event) });
+        let answer = Answer { version: connected.version, max_packet: connected.max_packet };
+        return Err(Refused::Client { answer, code: ReasonCode::ClientIdentifierNotValid, event: Box::new(event) });
     }
     Ok((connected, identity))
 }
@@ -150,7 +160,11 @@ async fn first_packet(stream: &mut Stream, buffer: &mut BytesMut, limit: u32) ->
             Ok(Some(frame)) if frame.total_len <= buffer.len() => return Ok(frame.total_len),
             Ok(Some(frame)) if frame.kind != codec::PacketType::Connect => return Ok(buffer.len()),
             Ok(_) => {}
-            Err(violation) => return Err(Refused::Packet(None, violation)),
+            Err(violation) => {
+                // Too large a CONNECT is not read whole, but its start may say in which version to answer.
+                let answer = codec::version_told(buffer).map(|version| Answer { version, max_packet: None });
+                return Err(Refused::Packet(answer, violation));
+            }
         }
         let got = stream.read(&mut scratch).map_err(failure)?;
         stream.flush().map_err(|_| Refused::Silently)?;
@@ -173,6 +187,11 @@ async fn first_packet(stream: &mut Stream, buffer: &mut BytesMut, limit: u32) ->
             Got::Nothing => socket.readable().await.map_err(|_| Refused::Silently)?,
         }
     }
+}
+
+fn answer_to(refused: &ConnectRefused) -> Option<Answer> {
+    let max_packet = refused.maximum_packet_size.map(NonZeroU32::get);
+    refused.answer.map(|version| Answer { version, max_packet })
 }
 
 fn failure(error: std::io::Error) -> Refused {
@@ -200,9 +219,12 @@ async fn identify(
             None => event,
         }
     };
-    let refuse = |code, event: Event| Refused::Client { version: connect.version, code, event: Box::new(event) };
+    let max_packet = connect.properties.maximum_packet_size.map(NonZeroU32::get);
+    let answer = Answer { version: connect.version, max_packet };
+    let refuse = |code, event: Event| Refused::Client { answer, code, event: Box::new(event) };
     if connect.properties.authentication_method.is_some() {
-        let event = start(Code::AuthnNoCredentials).reason("extended authentication is not offered");
+        let event =
+            start(Code::AuthnNoCredentials).reason("extended authentication is not offered").rule("MQTT-4.12.0-1");
         return Err(refuse(ReasonCode::BadAuthenticationMethod, event));
     }
     match listener.auth {
@@ -300,26 +322,25 @@ async fn turn_away(shared: &Shared, listener: &Listener, peer: SocketAddr, strea
             let event = event.reason(format!("pages of `{origin}` are not admitted")).rule("listener.origins");
             refuse(shared, stream, None, ReasonCode::NotAuthorized, event).await;
         }
-        Refused::Packet(version, violation) => {
+        Refused::Packet(answer, violation) => {
             let event = event(shared, listener, peer, Code::ProtocolViolation);
             let event = event.rule(violation.rule).reason(violation.detail);
             shared.meters.violations.add(1);
-            refuse(shared, stream, version, violation.reason, event).await;
+            refuse(shared, stream, answer, violation.reason, event).await;
         }
-        Refused::Client { version, code, event } => refuse(shared, stream, Some(version), code, *event).await,
+        Refused::Client { answer, code, event } => refuse(shared, stream, Some(answer), code, *event).await,
     }
 }
 
 /// Answers with a CONNACK if there is a version to answer in, records, and closes so that the answer arrives.
-async fn refuse(shared: &Shared, mut stream: Stream, version: Option<Version>, code: ReasonCode, event: Event) {
-    if let Some(version) = version {
+async fn refuse(shared: &Shared, mut stream: Stream, answer: Option<Answer>, code: ReasonCode, event: Event) {
+    if let Some(Answer { version, max_packet }) = answer {
         let told = match event.code {
             // The peer is not told which of the two is wrong, so that names cannot be probed.
             Code::AuthnUnknownUser | Code::AuthnBadPassword => Some("the user name or the password is wrong"),
             _ => event.reason.as_deref(),
         };
-        let properties = ConnackProperties { reason_string: told, ..ConnackProperties::default() };
-        encode::connack(stream.out(), version, false, code, &properties);
+        connack::refuse(stream.out(), version, code, told, max_packet);
     }
     stream.close_for(Some(code), None);
     shared.meters.connects_refused.add(1);

@@ -16,6 +16,7 @@ pub mod codec;
 mod auth;
 mod broker;
 mod config;
+mod connack;
 mod envelope;
 mod fabric;
 mod fence;

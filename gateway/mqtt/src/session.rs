@@ -4,6 +4,7 @@
 //! A session lives on one worker thread and is shared there by `Rc`. It belongs to the principal that began it: no other
 //! principal can take it over.
 
+mod aliases;
 mod connection;
 mod delivery;
 mod ending;

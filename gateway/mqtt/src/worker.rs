@@ -3,6 +3,7 @@
 //! All state is single-threaded (`Rc`, `RefCell`, `Cell`); no borrow is held across an await. What comes from other
 //! threads comes as a [`Command`] or out of the fabric.
 
+mod acks;
 mod admit;
 mod enforce;
 mod inbound;

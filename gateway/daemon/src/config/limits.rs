@@ -45,6 +45,11 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
             default.max_session_expiry,
             Duration::ZERO..=Duration::from_secs(365 * 86_400),
         ),
+        max_keep_alive: section.duration(
+            "max_keep_alive",
+            default.max_keep_alive,
+            Duration::from_secs(1)..=Duration::from_secs(u64::from(u16::MAX)),
+        ),
         max_retained: section.number("max_retained", default.max_retained, 0..=10_000_000),
         max_topic_alias: section.number("max_topic_alias", default.max_topic_alias, 0..=65_535),
         max_unsent_bytes: section.size("max_unsent_bytes", default.max_unsent_bytes, 4 * KIB..=GIB),

@@ -82,6 +82,8 @@ pub struct ConnectRefused {
     pub violation: Violation,
     /// The version of the CONNACK that may carry the reason; none when the connection is to be closed without one.
     pub answer: Option<Version>,
+    /// The largest packet the client takes, in bytes, if it said so before the fault (MQTT-3.1.2-24).
+    pub maximum_packet_size: Option<NonZeroU32>,
 }
 
 // === impl Connect ===
@@ -168,14 +170,29 @@ pub(super) fn decode(packet: &[u8]) -> Result<Connect<'_>, ConnectRefused> {
     let refused = |rule: Broken| {
         let violation = rule.cite(version);
         let told = version.is_v5() || violation.reason.connack_v3().is_some();
-        ConnectRefused { violation, answer: told.then_some(version) }
+        let maximum_packet_size = if version.is_v5() { size_told(reader.clone()) } else { None };
+        ConnectRefused { violation, answer: told.then_some(version), maximum_packet_size }
     };
-    fixed::split(packet, version).and_then(|_| decode_after_version(version, reader)).map_err(refused)
+    fixed::split(packet, version).and_then(|_| decode_after_version(version, reader.clone())).map_err(refused)
+}
+
+/// The version that the start of a CONNECT names, as far as it has arrived; none if it is not known.
+#[must_use]
+pub fn version_told(start: &[u8]) -> Option<Version> {
+    let (_, rest) = start.split_first().filter(|(first, _)| **first >> 4 == PacketType::Connect as u8)?;
+    let length = fixed::Varint::read(rest).ok().flatten()?;
+    decode_version(&mut Reader::new(rest.get(length.len..)?)).ok()
+}
+
+/// The largest packet that a client takes whose CONNECT is faulty behind its properties. `reader` is behind the version.
+fn size_told(mut reader: Reader<'_>) -> Option<NonZeroU32> {
+    reader.skip(3).ok()?;
+    decode_properties(reader.property_block().ok()?).ok()?.maximum_packet_size
 }
 
 /// Until the level is known there is no CONNACK the client could read.
 fn before_version(rule: Broken) -> ConnectRefused {
-    ConnectRefused { violation: rule.cite(Version::V5), answer: None }
+    ConnectRefused { violation: rule.cite(Version::V5), answer: None, maximum_packet_size: None }
 }
 
 fn decode_version(reader: &mut Reader<'_>) -> Result<Version, ConnectRefused> {
@@ -192,7 +209,8 @@ fn decode_version(reader: &mut Reader<'_>) -> Result<Version, ConnectRefused> {
             // The client reads the CONNACK of the closest version. Bridges set the highest bit of the level at first and
             // try again without it when they read the refusal.
             let answer = if level & 0x7F >= 5 { Version::V5 } else { Version::V311 };
-            Err(ConnectRefused { violation: rules::PROTOCOL_LEVEL.cite(answer), answer: Some(answer) })
+            let violation = rules::PROTOCOL_LEVEL.cite(answer);
+            Err(ConnectRefused { violation, answer: Some(answer), maximum_packet_size: None })
         }
     }
 }

@@ -1,18 +1,15 @@
 //! Topic filters and shared subscriptions (MQTT 5, 4.7 and 4.8.2).
 
+use super::Version;
 use super::rules::{self, Broken};
-use super::{Version, Violation};
 
-/// A topic filter as the client sent it.
+/// A well-formed topic filter as the client sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filter<'a> {
     /// The whole filter, with `$share/name/` if it was sent.
     pub text: &'a str,
     /// The parts of a shared subscription.
     pub share: Option<Share<'a>>,
-    /// The rule this filter breaks; reason `TopicFilterInvalid`, to be answered in SUBACK or UNSUBACK. Such a filter
-    /// must not be used.
-    pub fault: Option<Violation>,
 }
 
 /// The parts of `$share/name/filter` (MQTT 5, 4.8.2; taken from MQTT 3 clients alike).
@@ -27,24 +24,18 @@ pub struct Share<'a> {
 // === impl Filter ===
 
 impl<'a> Filter<'a> {
-    pub(super) fn new(version: Version, text: &'a str) -> Self {
-        let share = parse_share(text);
-        let (share, checked) = match share {
-            Ok(Some(share)) => (Some(share), check_filter(share.filter)),
-            Ok(None) => (None, check_filter(text)),
+    pub(super) fn parse(version: Version, text: &'a str) -> Result<Self, Broken> {
+        let share = match parse_share(text) {
+            Err(rule) if version.is_v5() => return Err(rule),
             // MQTT 3.1.1 knows no shared subscriptions: a filter that is not one is an ordinary filter there.
-            Err(rule) => (None, if version.is_v5() { Err(rule) } else { check_filter(text) }),
+            share => share.unwrap_or_default(),
         };
-        Self { text, share, fault: checked.err().map(|rule| rule.cite(version)) }
+        check_filter(share.map_or(text, |share| share.filter))?;
+        Ok(Self { text, share })
     }
 }
 
 const SHARE_PREFIX: &str = "$share/";
-
-/// Whether a filter is meant as a shared subscription, well-formed or not.
-pub(super) fn asks_to_share(text: &str) -> bool {
-    text.starts_with(SHARE_PREFIX)
-}
 
 fn parse_share(text: &str) -> Result<Option<Share<'_>>, Broken> {
     let Some(rest) = text.strip_prefix(SHARE_PREFIX) else {

@@ -61,6 +61,15 @@ pub fn frame(buf: &[u8], max_packet: u32) -> Result<Option<Frame>, Violation> {
     frame_header(buf, max_packet).map_err(|rule| rule.cite(Version::V5))
 }
 
+/// The same for a client whose version is known.
+///
+/// # Errors
+/// As [`frame`], by the rules of `version`.
+#[inline]
+pub fn frame_of(version: Version, buf: &[u8], max_packet: u32) -> Result<Option<Frame>, Violation> {
+    frame_header(buf, max_packet).map_err(|rule| rule.cite(version))
+}
+
 #[inline]
 fn frame_header(buf: &[u8], max_packet: u32) -> Result<Option<Frame>, Broken> {
     let Some(header) = read(buf, None)? else {

@@ -119,13 +119,13 @@ rules! {
     NO_LOCAL_ON_SHARED ProtocolError "MQTT-3.8.3-4" "MQTT-3.8.3-4" "no local is set on a shared subscription";
     SUBSCRIPTION_IDENTIFIER_ZERO ProtocolError "MQTT3 3.8.2" "MQTT5 3.8.2.1.2" "the subscription identifier is 0";
     UNSUBSCRIBE_WITHOUT_FILTER ProtocolError "MQTT-3.10.3-2" "MQTT-3.10.3-2" "UNSUBSCRIBE holds no topic filter";
-    FILTER_EMPTY TopicFilterInvalid "MQTT-4.7.3-1" "MQTT-4.7.3-1" "the topic filter is empty";
-    MULTI_LEVEL_WILDCARD TopicFilterInvalid "MQTT-4.7.1-2" "MQTT-4.7.1-1"
+    FILTER_EMPTY MalformedPacket "MQTT-4.7.3-1" "MQTT-4.7.3-1" "the topic filter is empty";
+    MULTI_LEVEL_WILDCARD MalformedPacket "MQTT-4.7.1-2" "MQTT-4.7.1-1"
         "# is not alone in the last level of the topic filter";
-    SINGLE_LEVEL_WILDCARD TopicFilterInvalid "MQTT-4.7.1-3" "MQTT-4.7.1-2"
+    SINGLE_LEVEL_WILDCARD MalformedPacket "MQTT-4.7.1-3" "MQTT-4.7.1-2"
         "+ is not alone in its level of the topic filter";
-    SHARE_NAME_EMPTY TopicFilterInvalid "MQTT-4.7.3-1" "MQTT-4.8.2-1" "the share name is empty";
-    SHARE_MALFORMED TopicFilterInvalid "MQTT-4.7.3-1" "MQTT-4.8.2-2"
+    SHARE_NAME_EMPTY MalformedPacket "MQTT-4.7.3-1" "MQTT-4.8.2-1" "the share name is empty";
+    SHARE_MALFORMED MalformedPacket "MQTT-4.7.3-1" "MQTT-4.8.2-2"
         "the share name holds a wildcard or no topic filter follows it";
     DISCONNECT_REASON ProtocolError "MQTT3 3.14" "MQTT-3.14.2-1" "a client may not send this reason code in DISCONNECT";
     SERVER_REFERENCE_FROM_CLIENT ProtocolError "MQTT3 3.14" "MQTT5 3.14.2.2.5"

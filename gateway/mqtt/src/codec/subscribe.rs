@@ -1,13 +1,13 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5, 3.8 and 3.10).
 //!
 //! The packet is checked whole when it is decoded; the filters are then read again one by one, so that a packet with
-//! thousands of them costs no memory. A filter that breaks a rule of topic filters is not a fault of the packet: it is
-//! handed out with its fault, to be answered alone.
+//! thousands of them costs no memory. One filter that breaks a rule spoils the packet: the standard demands that the
+//! connection is closed (MQTT 3.1.1, MQTT-4.8.0-1), and its reason "Topic Filter invalid" is for well-formed ones.
 
 use super::properties::{PropertyBlock, Seen, id};
 use super::reader::Reader;
 use super::rules::{self, Broken};
-use super::{Filter, QoS, UserProperties, Version, filter};
+use super::{Filter, QoS, UserProperties, Version};
 use std::num::NonZeroU16;
 
 /// A wish for one or more subscriptions.
@@ -113,13 +113,13 @@ impl SubscribeOptions {
 // === impl SubscribeFilters ===
 
 impl<'a> SubscribeFilters<'a> {
-    fn read(&mut self) -> Result<(&'a str, SubscribeOptions), Broken> {
-        let text = self.reader.string()?;
+    fn read(&mut self) -> Result<(Filter<'a>, SubscribeOptions), Broken> {
+        let filter = Filter::parse(self.version, self.reader.string()?)?;
         let options = SubscribeOptions::from_byte(self.version, self.reader.u8()?)?;
-        if options.no_local && filter::asks_to_share(text) {
+        if options.no_local && filter.share.is_some() {
             return Err(&rules::NO_LOCAL_ON_SHARED);
         }
-        Ok((text, options))
+        Ok((filter, options))
     }
 }
 
@@ -130,12 +130,17 @@ impl<'a> Iterator for SubscribeFilters<'a> {
         if self.reader.is_empty() {
             return None;
         }
-        let (text, options) = self.read().ok()?;
-        Some((Filter::new(self.version, text), options))
+        self.read().ok()
     }
 }
 
 // === impl UnsubscribeFilters ===
+
+impl<'a> UnsubscribeFilters<'a> {
+    fn read(&mut self) -> Result<Filter<'a>, Broken> {
+        Filter::parse(self.version, self.reader.string()?)
+    }
+}
 
 impl<'a> Iterator for UnsubscribeFilters<'a> {
     type Item = Filter<'a>;
@@ -144,8 +149,7 @@ impl<'a> Iterator for UnsubscribeFilters<'a> {
         if self.reader.is_empty() {
             return None;
         }
-        let text = self.reader.string().ok()?;
-        Some(Filter::new(self.version, text))
+        self.read().ok()
     }
 }
 
@@ -179,12 +183,13 @@ pub(super) fn decode_unsubscribe(version: Version, body: &[u8]) -> Result<Unsubs
             _ => return Err(&rules::PROPERTY_UNKNOWN),
         }
     }
-    let filters = UnsubscribeFilters { version, reader: reader.clone() };
-    if reader.is_empty() {
+    let filters = UnsubscribeFilters { version, reader };
+    let mut rest = filters.clone();
+    if rest.reader.is_empty() {
         return Err(&rules::UNSUBSCRIBE_WITHOUT_FILTER);
     }
-    while !reader.is_empty() {
-        reader.string()?;
+    while !rest.reader.is_empty() {
+        rest.read()?;
     }
     Ok(Unsubscribe { packet_id, user_properties: block.user_properties(), filters })
 }

@@ -1,8 +1,11 @@
 //! One network connection of a session.
 
 use super::Ending;
+use super::aliases::{Aliases, Naming};
 use crate::codec::encode::Outgoing;
 use crate::codec::{ConnectProperties, QoS, Version};
+use crate::config::Limits;
+use crate::connack::server_keep_alive;
 use crate::stream::Stream;
 use crate::worker::Stencil;
 use cordon_core::time::Mono;
@@ -42,6 +45,8 @@ pub(crate) struct Connection {
     pub(crate) window: usize,
     max_packet: usize,
     pub(crate) explain: bool,
+    /// Topics that the client was given numbers for.
+    told: RefCell<Aliases>,
     /// Topics the client gave numbers to (MQTT 5, 3.3.2.3.4).
     pub(crate) aliases: RefCell<Vec<Option<Box<str>>>>,
     /// Held until the session lets go of the connection.
@@ -54,10 +59,11 @@ impl Connection {
     pub(crate) fn new(
         stream: Stream,
         connect: &ConnectedAs,
-        max_inflight: u16,
+        limits: &Limits,
         now: Mono,
         place: OwnedSemaphorePermit,
     ) -> Self {
+        let keep_alive = server_keep_alive(connect, limits.max_keep_alive).unwrap_or(connect.keep_alive);
         Self {
             version: connect.version,
             socket: stream.socket(),
@@ -67,10 +73,11 @@ impl Connection {
             over: Cell::new(false),
             will: RefCell::new(connect.will.clone()),
             last_packet: Cell::new(now),
-            keep_alive: Duration::from_secs(u64::from(connect.keep_alive)) * 3 / 2,
-            window: usize::from(connect.receive_maximum.min(max_inflight).max(1)),
+            keep_alive: Duration::from_secs(u64::from(keep_alive)) * 3 / 2,
+            window: usize::from(connect.receive_maximum.min(limits.max_inflight).max(1)),
             max_packet: connect.max_packet.map_or(usize::MAX, |max| max as usize),
             explain: connect.explain,
+            told: RefCell::new(Aliases::new(connect.alias_maximum.min(limits.max_topic_alias))),
             aliases: RefCell::default(),
             place: Cell::new(Some(place)),
         }
@@ -97,8 +104,28 @@ impl Connection {
 
     /// Encodes message `number`. `false` if it is larger than the client takes (MQTT-3.1.2-24).
     pub(crate) fn publish(&self, message: &Outgoing<'_>, number: u64, stencil: &mut Stencil) -> bool {
-        let mut stream = self.stream.borrow_mut();
-        stencil.encode(stream.out(), number, self.version, message, self.max_packet)
+        let (mut stream, mut told) = (self.stream.borrow_mut(), self.told.borrow_mut());
+        let (out, limit) = (stream.out(), self.max_packet);
+        match told.naming(message.topic) {
+            Naming::Plain => {}
+            Naming::Known(alias) => {
+                let short = Outgoing { topic: "", topic_alias: Some(alias), ..*message };
+                return stencil.encode(out, number, self.version, &short, limit);
+            }
+            Naming::New(alias) => {
+                let naming = Outgoing { topic_alias: Some(alias), ..*message };
+                if stencil.encode(out, number, self.version, &naming, limit) {
+                    told.learn(message.topic, alias);
+                    return true;
+                }
+            }
+        }
+        stencil.encode(out, number, self.version, message, limit)
+    }
+
+    /// Whether packets for the client may stand on earlier ones, by a topic alias.
+    pub(crate) fn has_told_aliases(&self) -> bool {
+        self.told.borrow().are_used()
     }
 
     /// Writes as much as the socket takes; the connection's task writes the rest when it takes more.
@@ -123,6 +150,7 @@ pub(crate) struct ConnectedAs {
     pub(crate) session_expiry: u32,
     pub(crate) receive_maximum: u16,
     pub(crate) max_packet: Option<u32>,
+    pub(crate) alias_maximum: u16,
     pub(crate) explain: bool,
     pub(crate) will: Option<Will>,
 }
@@ -131,7 +159,8 @@ pub(crate) struct ConnectedAs {
 
 impl ConnectedAs {
     pub(crate) fn new(connect: &crate::codec::Connect<'_>) -> Self {
-        let ConnectProperties { session_expiry, receive_maximum, maximum_packet_size, .. } = connect.properties;
+        let ConnectProperties { session_expiry, receive_maximum, maximum_packet_size, topic_alias_maximum, .. } =
+            connect.properties;
         let will = connect.will.as_ref().map(|will| {
             let mut properties = Vec::with_capacity(will.properties.forwarded_len());
             will.properties.write_forwarded(&mut properties);
@@ -154,6 +183,7 @@ impl ConnectedAs {
             session_expiry,
             receive_maximum: receive_maximum.get(),
             max_packet: maximum_packet_size.map(std::num::NonZero::get),
+            alias_maximum: topic_alias_maximum,
             explain: connect.properties.request_problem_information,
             will,
         }

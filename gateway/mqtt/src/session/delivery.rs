@@ -46,6 +46,9 @@ pub(crate) struct Delivery {
     last_id: u16,
     /// QoS 2 messages of the client that were published and not yet released.
     unreleased: BTreeSet<u16>,
+    /// How many of them the client may have on top, because it brought them from its last connection: its quota begins
+    /// anew with each (MQTT 5, 4.9).
+    carried: usize,
 }
 
 // === impl Delivery ===
@@ -79,6 +82,7 @@ impl Delivery {
     /// A new connection begins: everything unacknowledged is to be sent again, in its first order (MQTT-4.4.0-1).
     pub(crate) fn resume(&mut self) {
         self.due = self.flights.len();
+        self.carried = self.unreleased.len();
     }
 
     /// The next message to send again, if the window, which may be smaller than that of the last connection, has room.
@@ -158,10 +162,16 @@ impl Delivery {
         })
     }
 
-    /// A QoS 2 message arrived. `true` if it is new, `false` if it is a repeat. `None` if `limit` are unreleased.
+    /// Whether the identifier belongs to a QoS 2 message of the client that is not yet released.
+    pub(crate) fn is_unreleased(&self, packet_id: NonZeroU16) -> bool {
+        self.unreleased.contains(&packet_id.get())
+    }
+
+    /// A QoS 2 message arrived. `true` if it is new, `false` if it is a repeat. `None` if `limit` are unreleased, not
+    /// counting as many again that came from the last connection.
     pub(crate) fn arrive(&mut self, packet_id: NonZeroU16, limit: usize) -> Option<bool> {
-        let known = self.unreleased.contains(&packet_id.get());
-        if !known && self.unreleased.len() >= limit {
+        let known = self.is_unreleased(packet_id);
+        if !known && self.unreleased.len() >= limit + self.carried.min(limit) {
             return None;
         }
         Some(self.unreleased.insert(packet_id.get()))
@@ -242,6 +252,21 @@ mod tests {
         assert!(delivery.released(id));
         assert!(!delivery.released(id));
         assert_eq!(delivery.arrive(id, 1), Some(true));
+    }
+
+    #[test]
+    fn a_resumed_client_has_its_whole_quota_again_but_not_without_end() {
+        let mut delivery = Delivery::default();
+        let arrive = |delivery: &mut Delivery, id| delivery.arrive(NonZeroU16::new(id).unwrap(), 2);
+        for (resumed, ids) in [(false, 1..=2), (true, 3..=4)] {
+            if resumed {
+                delivery.resume();
+            }
+            assert!(ids.clone().all(|id| arrive(&mut delivery, id) == Some(true)));
+            assert_eq!(arrive(&mut delivery, ids.end() + 1), None);
+        }
+        delivery.resume();
+        assert_eq!(arrive(&mut delivery, 5), None, "who never releases gets no further quota");
     }
 
     #[test]

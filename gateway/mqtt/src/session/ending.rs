@@ -21,6 +21,8 @@ pub(crate) enum Ending {
     Isolated { order: String },
     /// An isolation order ended; the client shall come back and subscribe anew.
     Restored,
+    /// Messages were withdrawn that later ones for the client refer to by a topic alias.
+    Withdrawn,
     /// An operator ended the session.
     Kicked { reason: String },
     /// The client's identity is not accepted any more.
@@ -42,7 +44,7 @@ impl Ending {
             Self::Violation(violation) => Some(violation.reason),
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
             Self::Isolated { .. } | Self::Revoked => Some(ReasonCode::NotAuthorized),
-            Self::Restored | Self::Kicked { .. } => Some(ReasonCode::AdministrativeAction),
+            Self::Restored | Self::Withdrawn | Self::Kicked { .. } => Some(ReasonCode::AdministrativeAction),
             Self::ShuttingDown => Some(ReasonCode::ServerShuttingDown),
             Self::ServerError => Some(ReasonCode::UnspecifiedError),
         }
@@ -54,6 +56,9 @@ impl Ending {
             Self::Violation(violation) => Some(violation.to_string()),
             Self::Isolated { order } => Some(format!("isolated by order {order}")),
             Self::Restored => Some("an isolation order has ended; connect and subscribe again".to_owned()),
+            Self::Withdrawn => {
+                Some("an isolation order withdrew messages that were on their way; connect again".to_owned())
+            }
             Self::Kicked { reason } => Some(reason.clone()),
             Self::Revoked => Some("the identity is no longer accepted".to_owned()),
             _ => None,
@@ -71,7 +76,7 @@ impl Ending {
             Self::Isolated { .. } => "FORBIDDEN_ACCESS",
             Self::Revoked => "AUTH_ERROR",
             Self::Kicked { .. } => "API_INITIATED_DISCONNECT",
-            Self::Restored | Self::ShuttingDown => "SERVER_INITIATED_DISCONNECT",
+            Self::Restored | Self::Withdrawn | Self::ShuttingDown => "SERVER_INITIATED_DISCONNECT",
             Self::ServerError => "SERVER_ERROR",
         }
     }

@@ -1,8 +1,9 @@
 //! Taking a client in: session takeover, the verdict on CONNECT, the will, and CONNACK (MQTT 5, 3.1.4 and 3.2).
 
 use super::{Admission, Worker};
+use crate::codec::ReasonCode;
 use crate::codec::encode::{self, ConnackProperties};
-use crate::codec::{ReasonCode, Version};
+use crate::connack;
 use crate::session::{ConnectedAs, Connection, Ending, Session};
 use crate::shared::{lock, shown};
 use crate::stream::{Stream, farewell};
@@ -10,7 +11,6 @@ use cordon_core::event::{Code, Event};
 use cordon_core::judge::Reason;
 use cordon_core::policy::Action;
 use cordon_core::time::Now;
-use std::num::{NonZeroU16, NonZeroU32};
 use std::rc::Rc;
 
 // === impl Worker ===
@@ -49,16 +49,23 @@ impl Worker {
             self.turn_away(stream, &candidate, &connect, ReasonCode::QuotaExceeded, event);
             return;
         }
+        let limits = &self.shared.limits;
+        let Some(terms) = connack::terms(&connect, limits) else {
+            let event = candidate.event(Code::LimitReached, now).action(Action::Connect.name()).rule("MQTT-3.1.2-24");
+            let event = event.reason("the client takes no packet as large as CONNACK with what it must be told");
+            self.turn_away(stream, &candidate, &connect, ReasonCode::PacketTooLarge, event);
+            return;
+        };
 
         let (session, present) = self.seat(known, candidate, &connect, now);
-        let connection = Rc::new(Connection::new(stream, &connect, self.shared.limits.max_inflight, now.mono, place));
+        let connection = Rc::new(Connection::new(stream, &connect, limits, now.mono, place));
         session.expiry.set(connect.session_expiry);
         session.left.set(None);
         session.connection.replace(Some(connection.clone()));
         self.tell_groups(&session, true);
         self.shared.meters.connections.add(1);
         session.connects.set(session.connects.get() + 1);
-        self.welcome(&connection, &connect, present);
+        self.welcome(&connection, present, &terms);
         self.tell_connected(&session, present, now);
         self.hand_over(now);
         self.write_all();
@@ -91,9 +98,7 @@ impl Worker {
         code: ReasonCode,
         event: Event,
     ) {
-        let reason = event.reason.clone();
-        let properties = ConnackProperties { reason_string: reason.as_deref(), ..ConnackProperties::default() };
-        encode::connack(stream.out(), connect.version, false, code, &properties);
+        connack::refuse(stream.out(), connect.version, code, event.reason.as_deref(), connect.max_packet);
         stream.close_for(Some(code), None);
         self.tally.answered();
         let busy = self.busy.clone();
@@ -141,21 +146,9 @@ impl Worker {
         (session, false)
     }
 
-    fn welcome(&self, connection: &Connection, connect: &ConnectedAs, present: bool) {
-        let limits = &self.shared.limits;
-        let longest = u32::try_from(limits.max_session_expiry.as_secs()).unwrap_or(u32::MAX);
-        let v5 = connect.version == Version::V5;
-        let properties = ConnackProperties {
-            session_expiry: (connect.session_expiry > longest).then_some(longest),
-            receive_maximum: NonZeroU16::new(limits.max_inflight),
-            maximum_packet_size: NonZeroU32::new(limits.max_packet_size),
-            topic_alias_maximum: (limits.max_topic_alias > 0).then_some(limits.max_topic_alias),
-            assigned_client_id: connect.assigned.then_some(connect.client_id.as_str()),
-            ..ConnackProperties::default()
-        };
-        let properties = if v5 { properties } else { ConnackProperties::default() };
+    fn welcome(&self, connection: &Connection, present: bool, terms: &ConnackProperties<'_>) {
         let mut stream = connection.stream.borrow_mut();
-        encode::connack(stream.out(), connect.version, present, ReasonCode::Success, &properties);
+        encode::connack(stream.out(), connection.version, present, ReasonCode::Success, terms);
         self.tally.answered();
         stream.flush().ok();
     }

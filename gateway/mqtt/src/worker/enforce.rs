@@ -41,8 +41,11 @@ impl Worker {
                 self.leave(&session, &connection, Ending::Isolated { order });
             } else if session.curtailed.get() && after < Some(Level::Quarantine) {
                 self.leave(&session, &connection, Ending::Restored);
-            } else if stuck && cutting {
-                self.withdraw(&session, &connection, now);
+            } else if stuck && cutting && self.withdraw(&session, &connection, now) && connection.has_told_aliases() {
+                // What is left may name its topic by an alias that was withdrawn.
+                ended += 1;
+                connection.stream.borrow_mut().withdraw(|_| false);
+                self.leave(&session, &connection, Ending::Withdrawn);
             }
         }
         ended
@@ -60,8 +63,8 @@ impl Worker {
     }
 
     /// Takes back messages that wait for a slow reader and that nobody has begun to send: those that an order cuts, and
-    /// QoS 0 messages, of which it is not known any more who published them.
-    fn withdraw(&self, session: &Rc<Session>, connection: &Connection, now: Now) {
+    /// QoS 0 messages, of which it is not known any more who published them. Returns whether there were any.
+    fn withdraw(&self, session: &Rc<Session>, connection: &Connection, now: Now) -> bool {
         let mut dropped = 0;
         connection.stream.borrow_mut().withdraw(|packet| {
             let Some((qos, id)) = message_id(packet) else { return true };
@@ -79,6 +82,7 @@ impl Worker {
         });
         self.shared.meters.messages_dropped.add(dropped);
         session.dropped.set(session.dropped.get() + dropped);
+        dropped > 0
     }
 
     /// Compiles a session's judge anew if the epoch has moved on.

@@ -1,6 +1,7 @@
 //! Packets from a client (MQTT 5, chapter 3): each is decoded, judged, answered, and counted.
 
 use super::Worker;
+use super::acks::{acknowledged, completed, received, released};
 use crate::codec::{self, Packet, Publish, QoS, ReasonCode, Version, Violation, encode};
 use crate::envelope::Letter;
 use crate::session::{Connection, Ending, Session};
@@ -9,7 +10,6 @@ use cordon_core::event::{Code, Event};
 use cordon_core::judge::{Denied, Permit, Reason};
 use cordon_core::policy::Action;
 use cordon_core::time::Now;
-use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Worker {
                 break Ok((used, true));
             }
             let rest = &bytes[used..];
-            let frame = match codec::frame(rest, self.shared.limits.max_packet_size) {
+            let frame = match codec::frame_of(connection.version, rest, self.shared.limits.max_packet_size) {
                 Ok(Some(frame)) if frame.total_len <= rest.len() => frame,
                 Ok(_) => break Ok((used, false)),
                 Err(violation) => break Err(Ending::Violation(violation)),
@@ -86,17 +86,12 @@ impl Worker {
         let version = connection.version;
         match packet {
             Packet::Publish(publish) => return self.publish(session, connection, publish, now),
-            Packet::PubAck(ack) | Packet::PubComp(ack) => {
-                session.delivery.borrow_mut().done(ack.packet_id);
-            }
-            Packet::PubRec(ack) => self.received(session, connection, ack.packet_id, ack.reason),
-            Packet::PubRel(ack) => {
-                let known = session.delivery.borrow_mut().released(ack.packet_id);
-                let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-                encode::pubcomp(connection.stream.borrow_mut().out(), version, ack.packet_id, reason, None);
-            }
-            Packet::Subscribe(subscribe) => self.subscribe(session, connection, subscribe, now),
-            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(session, connection, unsubscribe),
+            Packet::PubAck(ack) => return acknowledged(session, version, ack),
+            Packet::PubComp(ack) => return completed(session, version, ack),
+            Packet::PubRec(ack) => return received(session, connection, ack),
+            Packet::PubRel(ack) => released(session, connection, ack),
+            Packet::Subscribe(subscribe) => return self.subscribe(session, connection, subscribe, now),
+            Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(session, connection, unsubscribe),
             Packet::PingReq => {
                 encode::pingresp(connection.stream.borrow_mut().out());
             }
@@ -121,23 +116,12 @@ impl Worker {
             Packet::Auth(_) => {
                 return Err(broken(
                     ReasonCode::ProtocolError,
-                    "MQTT-4.12.0-6",
+                    "MQTT-4.12.0-7",
                     "AUTH without an authentication method in CONNECT",
                 ));
             }
         }
         Ok(())
-    }
-
-    fn received(&self, session: &Session, connection: &Connection, id: NonZeroU16, reason: ReasonCode) {
-        let mut delivery = session.delivery.borrow_mut();
-        if reason.is_error() {
-            delivery.done(id);
-            return;
-        }
-        let known = delivery.release(id);
-        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        encode::pubrel(connection.stream.borrow_mut().out(), connection.version, id, reason, None);
     }
 
     fn publish(
@@ -158,6 +142,11 @@ impl Worker {
             Err(denied) => {
                 self.shared.meters.publishes_refused.add(1);
                 self.count_failure(session, &denied);
+                if let (QoS::ExactlyOnce, Version::V5, Some(id)) = (publish.qos, connection.version, publish.packet_id)
+                {
+                    // A repeat of what was once accepted: PUBREC with a failure ends it (MQTT-4.3.3-9).
+                    session.delivery.borrow_mut().released(id);
+                }
                 answer(connection, publish, ReasonCode::NotAuthorized, Some(&denied.to_string()));
                 let event = self.denial(session, &denied, now);
                 self.refuse(session, event);
@@ -187,6 +176,12 @@ impl Worker {
         permit: Permit,
         now: Now,
     ) -> Result<(), Ending> {
+        if let (QoS::AtLeastOnce, Version::V5, Some(id)) = (publish.qos, connection.version, publish.packet_id)
+            && session.delivery.borrow().is_unreleased(id)
+        {
+            self.refuse_identifier(session, connection, publish, now);
+            return Ok(());
+        }
         if let (QoS::ExactlyOnce, Some(id)) = (publish.qos, publish.packet_id) {
             // MQTT 3 knows no receive maximum.
             let limit = if connection.version.is_v5() { self.shared.limits.max_inflight } else { u16::MAX };
@@ -250,6 +245,16 @@ impl Worker {
         self.shared.meters.messages_in.add(1);
         answer(connection, publish, ReasonCode::Success, None);
         Ok(())
+    }
+
+    /// The client took the identifier of one of its QoS 2 messages that are not yet released. MQTT 5 has an answer for
+    /// it; in MQTT 3 the message is taken: a close would meet the client again with the next one.
+    fn refuse_identifier(&self, session: &Session, connection: &Connection, publish: &Publish<'_>, now: Now) {
+        let why = "the packet identifier belongs to a QoS 2 message that is not released";
+        answer(connection, publish, ReasonCode::PacketIdentifierInUse, Some(why));
+        self.shared.meters.publishes_refused.add(1);
+        self.shared.meters.violations.add(1);
+        self.refuse(session, session.event(Code::ProtocolViolation, now).rule("MQTT-2.2.1-3").reason(why));
     }
 
     /// The event for a denial.
@@ -316,6 +321,6 @@ fn resolve<'a>(
     })
 }
 
-fn broken(reason: ReasonCode, rule: &'static str, detail: &'static str) -> Ending {
+pub(super) fn broken(reason: ReasonCode, rule: &'static str, detail: &'static str) -> Ending {
     Ending::Violation(Violation { reason, rule, detail })
 }

@@ -35,8 +35,12 @@ impl Worker {
         if message.epoch() != epoch && self.is_cut_at_source(message, now) {
             return 0;
         }
+        if message.expires().is_some_and(|at| at < now.mono) {
+            // It was too long on its way from another worker (MQTT-3.3.2-5).
+            return 0;
+        }
         for receiver in &route.receivers {
-            if !(receiver.no_local && receiver.session.number() == message.publisher()) {
+            if receiver.audience.includes(receiver.session.number() == message.publisher()) {
                 self.deliver_to(receiver, message, epoch, now);
             }
         }

@@ -1,9 +1,10 @@
 //! SUBSCRIBE and UNSUBSCRIBE (MQTT 5, 3.8 to 3.11).
 
 use super::Worker;
-use crate::codec::{Filter, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode};
+use super::inbound::broken;
+use crate::codec::{Filter, ReasonCode, RetainHandling, Subscribe, Unsubscribe, Version, encode};
 use crate::envelope::Envelope;
-use crate::session::{Connection, Queued, Session};
+use crate::session::{Connection, Ending, Queued, Session};
 use crate::shared::{lock, shown};
 use crate::subscriptions::{Subscriber, Terms};
 use cordon_core::event::Code;
@@ -20,6 +21,14 @@ const MAX_FILTER_BYTES: usize = 64 * 1024;
 /// What a SUBSCRIBE counts against a connection's share of its worker, and each retained message it finds, in bytes.
 const SUBSCRIBE_COST: usize = 1024;
 const RETAINED_COST: usize = 256;
+/// No message is for a subscription yet.
+const NOT_BEGUN: u64 = u64::MAX;
+
+/// Why one filter of a SUBSCRIBE is refused: for SUBACK, and in words.
+struct Refused {
+    code: ReasonCode,
+    why: String,
+}
 
 // === impl Worker ===
 
@@ -30,26 +39,40 @@ impl Worker {
         connection: &Rc<Connection>,
         packet: &Subscribe<'_>,
         now: Now,
-    ) {
+    ) -> Result<(), Ending> {
         self.refresh(session);
+        let version = connection.version;
+        let fits = |why| connection.takes(encode::suback_len(version, packet.filters().count(), why));
+        if !fits(None) {
+            return Err(too_large());
+        }
         let mut codes = Vec::new();
         let mut granted = Vec::new();
+        let mut why = None;
         for (filter, options) in packet.filters() {
-            let terms = Terms { options, id: packet.subscription_identifier, since: u64::MAX, group: 0 };
+            let terms = Terms { options, id: packet.subscription_identifier, since: NOT_BEGUN, group: 0 };
             let code = match self.admit_filter(session, &filter, now) {
                 Ok(()) => {
                     let old = self.add_subscription(session, filter.text, terms);
                     granted.push((filter, terms, old));
                     ReasonCode::granted(options.qos)
                 }
-                Err(code) => {
+                Err(refused) => {
                     self.shared.meters.subscribes_refused.add(1);
-                    code
+                    why.get_or_insert(refused.why);
+                    refused.code
                 }
             };
             codes.push(code);
         }
-        encode::suback(connection.stream.borrow_mut().out(), connection.version, packet.packet_id, &codes, None);
+        let why = why.as_deref().map(shown).filter(|why| connection.explain && fits(Some(why)));
+        if version == Version::V31 {
+            // It has no word for a failure and asks for a grant in its place (MQTT 3.1, 3.8).
+            let grants: Vec<_> = packet.filters().map(|(_, options)| ReasonCode::granted(options.qos)).collect();
+            encode::suback(connection.stream.borrow_mut().out(), version, packet.packet_id, &grants, None);
+        } else {
+            encode::suback(connection.stream.borrow_mut().out(), version, packet.packet_id, &codes, why);
+        }
         for (message, terms) in self.begin(session, granted, now) {
             let ids = terms.id.map(|id| Rc::from([id]));
             let qos = message.qos().min(terms.options.qos);
@@ -58,6 +81,7 @@ impl Worker {
         self.spend(SUBSCRIBE_COST);
         let granted = packet.filters().zip(&codes).filter(|(_, code)| !code.is_error());
         self.tell_subscribed(session, granted.map(|((filter, _), _)| filter.text), now);
+        Ok(())
     }
 
     /// Lets subscriptions begin at one point between all messages: what is retained by then is returned, and what is
@@ -72,7 +96,9 @@ impl Worker {
         let since = self.shared.coming_message();
         let mut found = Vec::new();
         for (filter, terms, old) in granted {
-            self.add_subscription(session, filter.text, Terms { since: old.map_or(since, |old| old.since), ..terms });
+            // One filter given twice in a packet: the first of the two has not begun either.
+            let since = old.map(|old| old.since).filter(|since| *since != NOT_BEGUN).unwrap_or(since);
+            self.add_subscription(session, filter.text, Terms { since, ..terms });
             let wanted = match terms.options.retain_handling {
                 RetainHandling::Send => true,
                 RetainHandling::SendIfNew => old.is_none(),
@@ -88,12 +114,7 @@ impl Worker {
         found
     }
 
-    fn admit_filter(&self, session: &Rc<Session>, filter: &Filter<'_>, now: Now) -> Result<(), ReasonCode> {
-        if let Some(fault) = filter.fault {
-            let event = session.event(Code::ProtocolViolation, now).action(Action::Subscribe.name());
-            self.refuse(session, event.resource(shown(filter.text)).rule(fault.rule).reason(fault.detail));
-            return Err(fault.reason);
-        }
+    fn admit_filter(&self, session: &Rc<Session>, filter: &Filter<'_>, now: Now) -> Result<(), Refused> {
         let verdicts = session.verdicts.borrow();
         if let Err(denied) = verdicts.judge(Action::Subscribe, filter.text) {
             drop(verdicts);
@@ -103,7 +124,7 @@ impl Worker {
             }
             let event = self.denial(session, &denied, now);
             self.refuse(session, event);
-            return Err(ReasonCode::NotAuthorized);
+            return Err(Refused { code: ReasonCode::NotAuthorized, why: denied.to_string() });
         }
         if let Some(order) = verdicts.would_cut(Action::Subscribe, filter.text) {
             self.note_audit(session, Action::Subscribe, filter.text, &order, now);
@@ -112,7 +133,7 @@ impl Worker {
         let Some(rule) = self.limit_reached(session, filter.text) else { return Ok(()) };
         let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
         self.refuse(session, event.resource(shown(filter.text)).rule(rule));
-        Err(ReasonCode::QuotaExceeded)
+        Err(Refused { code: ReasonCode::QuotaExceeded, why: rule.to_owned() })
     }
 
     /// The limit that one more subscription would break, if it would break one.
@@ -182,19 +203,29 @@ impl Worker {
         self.shared.flow.set_filters(self.index, self.subscriptions.borrow().filters());
     }
 
-    pub(super) fn unsubscribe(&self, session: &Rc<Session>, connection: &Connection, packet: &Unsubscribe<'_>) {
-        let codes: Vec<ReasonCode> = packet
-            .filters()
-            .map(|filter| match (filter.fault, self.drop_subscription(session, filter.text)) {
-                (Some(fault), _) => fault.reason,
-                (None, true) => ReasonCode::Success,
-                (None, false) => ReasonCode::NoSubscriptionExisted,
-            })
-            .collect();
-        encode::unsuback(connection.stream.borrow_mut().out(), connection.version, packet.packet_id, &codes, None);
+    pub(super) fn unsubscribe(
+        &self,
+        session: &Rc<Session>,
+        connection: &Connection,
+        packet: &Unsubscribe<'_>,
+    ) -> Result<(), Ending> {
+        let version = connection.version;
+        if !connection.takes(encode::unsuback_len(version, packet.filters().count(), None)) {
+            return Err(too_large());
+        }
+        let dropped = |filter: Filter<'_>| self.drop_subscription(session, filter.text);
+        let code = |known| if known { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
+        let codes: Vec<ReasonCode> = packet.filters().map(|filter| code(dropped(filter))).collect();
+        encode::unsuback(connection.stream.borrow_mut().out(), version, packet.packet_id, &codes, None);
         let ended = packet.filters().zip(&codes).filter(|(_, code)| **code == ReasonCode::Success);
         self.tell_unsubscribed(session, ended.map(|(filter, _)| filter.text), self.shared.now());
+        Ok(())
     }
+}
+
+/// A client that asks for an answer larger than it takes cannot be answered (MQTT-3.1.2-24).
+fn too_large() -> Ending {
+    broken(ReasonCode::PacketTooLarge, "MQTT-3.1.2-24", "the answer would be larger than the client takes")
 }
 
 /// Splits `$share/group/filter` (MQTT 5, 4.8.2). What only looks like it, which MQTT 3 allows, is an ordinary filter.

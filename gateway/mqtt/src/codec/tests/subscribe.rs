@@ -1,4 +1,4 @@
-//! SUBSCRIBE and UNSUBSCRIBE: options, filters and their faults one by one.
+//! SUBSCRIBE and UNSUBSCRIBE: options, filters and their faults.
 
 use super::packet;
 use crate::codec::rules::{self, Broken};
@@ -43,29 +43,40 @@ fn subscribe(version: Version, filters: &[&str]) -> Vec<u8> {
     packet(0x82, &body)
 }
 
+fn unsubscribe(version: Version, filters: &[&str]) -> Vec<u8> {
+    let mut body = vec![0, 1];
+    body.extend(version.is_v5().then_some(0));
+    for filter in filters {
+        body.extend_from_slice(&(filter.len() as u16).to_be_bytes());
+        body.extend_from_slice(filter.as_bytes());
+    }
+    packet(0xA2, &body)
+}
+
 #[test]
-fn a_faulty_filter_is_answered_alone_and_spoils_no_other() {
+fn a_faulty_filter_spoils_the_packet() {
     for version in [Version::V311, Version::V5] {
         let shares: &[_] = if version.is_v5() { BAD_SHARES } else { &[] };
         for &(bad, rule) in BAD_FILTERS.iter().chain(shares) {
-            let bytes = subscribe(version, &["a", bad, "b"]);
-            let Ok(Packet::Subscribe(packet)) = decode(version, &bytes) else { panic!("refused whole: {bad}") };
-            let faults: Vec<_> = packet.filters().map(|(filter, _)| filter.fault).collect();
-            assert_eq!(faults, [None, Some(rule.cite(version)), None], "{version:?} {bad}");
-            assert_eq!(rule.cite(version).reason, ReasonCode::TopicFilterInvalid);
+            let violation = rule.cite(version);
+            assert_eq!(violation.reason, ReasonCode::MalformedPacket);
+            let refused = decode(version, &subscribe(version, &["a", bad, "b"])).err();
+            assert_eq!(refused, Some(violation), "{version:?} {bad}");
+            let refused = decode(version, &unsubscribe(version, &["a", bad, "b"])).err();
+            assert_eq!(refused, Some(violation), "{version:?} {bad}");
         }
     }
 }
 
 #[test]
-fn legal_filters_have_no_fault() {
+fn legal_filters_are_read() {
     let legal = ["#", "+", "/", "//", "+/+", "/+", "a/#", "a/+/b", "+/a/#", "$SYS/#", "$share", "$shared/a", "ä/+"];
     for version in [Version::V31, Version::V311, Version::V5] {
         let bytes = subscribe(version, &legal);
         let Ok(Packet::Subscribe(packet)) = decode(version, &bytes) else { panic!("refused") };
         let filters: Vec<_> = packet.filters().map(|(filter, _)| filter).collect();
         assert_eq!(filters.iter().map(|filter| filter.text).collect::<Vec<_>>(), legal);
-        assert!(filters.iter().all(|filter| filter.fault.is_none() && filter.share.is_none()), "{filters:?}");
+        assert!(filters.iter().all(|filter| filter.share.is_none()), "{filters:?}");
     }
 }
 
@@ -84,7 +95,7 @@ fn shared_subscriptions_are_split_in_every_version() {
 fn a_malformed_share_is_an_ordinary_filter_in_mqtt_3() {
     let bytes = subscribe(Version::V311, &["$share/g", "$share//a", "$share/+/a"]);
     let Ok(Packet::Subscribe(packet)) = decode(Version::V311, &bytes) else { panic!("refused") };
-    assert!(packet.filters().all(|(filter, _)| filter.fault.is_none() && filter.share.is_none()));
+    assert!(packet.filters().all(|(filter, _)| filter.share.is_none()));
 }
 
 #[test]
@@ -129,5 +140,5 @@ fn a_filter_of_65535_levels_is_read() {
     let deep = "/".repeat(65_535);
     let bytes = subscribe(Version::V311, &[&deep]);
     let Ok(Packet::Subscribe(packet)) = decode(Version::V311, &bytes) else { panic!("refused") };
-    assert!(packet.filters().all(|(filter, _)| filter.text == deep && filter.fault.is_none()));
+    assert!(packet.filters().all(|(filter, _)| filter.text == deep));
 }

@@ -10,7 +10,6 @@ use crate::session::Session;
 use crate::subscriptions::{Subscriber, Subscriptions, Terms};
 use cordon_core::judge::Permit;
 use std::cell::Cell;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -34,11 +33,21 @@ pub(super) struct Route {
 pub(super) struct Receiver {
     pub(super) session: Rc<Session>,
     pub(super) qos: QoS,
-    pub(super) no_local: bool,
+    pub(super) audience: Audience,
     pub(super) retain_as_published: bool,
     pub(super) ids: Option<Rc<[u32]>>,
     pub(super) since: u64,
     pub(super) verdict: Cell<Option<(u64, Option<Permit>)>>,
+}
+
+/// Whose messages are for a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    All,
+    /// Only those the session did not publish itself.
+    Others,
+    /// Only those the session published itself.
+    Own,
 }
 
 /// The members of a shared group; each message goes to one of them in turn.
@@ -86,6 +95,36 @@ impl Route {
     }
 }
 
+// === impl Receiver ===
+
+impl Receiver {
+    /// `terms` are those of the session's matching subscriptions, at least one.
+    fn new(session: Rc<Session>, audience: Audience, terms: &[Terms]) -> Self {
+        let ids: Vec<u32> = terms.iter().filter_map(|terms| terms.id).collect();
+        Self {
+            session,
+            qos: terms.iter().map(|terms| terms.options.qos).max().unwrap_or_default(),
+            audience,
+            retain_as_published: terms.iter().any(|terms| terms.options.retain_as_published),
+            ids: (!ids.is_empty()).then(|| ids.into()),
+            since: terms.iter().map(|terms| terms.since).min().unwrap_or(u64::MAX),
+            verdict: Cell::new(None),
+        }
+    }
+}
+
+// === impl Audience ===
+
+impl Audience {
+    pub(super) fn includes(self, own: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Others => !own,
+            Self::Own => own,
+        }
+    }
+}
+
 // === impl Group ===
 
 impl Group {
@@ -127,39 +166,24 @@ impl Receiver {
 }
 
 /// One receiver per session: with overlapping filters a client gets a message once, at the highest QoS, with all
-/// identifiers (MQTT-3.3.4-2 and 3.3.4-4).
+/// identifiers (MQTT-3.3.4-2 and 3.3.4-4). Its own messages are for those of its subscriptions alone that do not exclude
+/// them (MQTT-3.8.3-3).
 fn merge(matched: Vec<(Rc<Session>, Terms)>) -> Vec<Receiver> {
-    let mut receivers: BTreeMap<u64, (Receiver, Vec<u32>)> = BTreeMap::new();
+    let mut sessions: BTreeMap<u64, (Rc<Session>, Vec<Terms>)> = BTreeMap::new();
     for (session, terms) in matched {
-        let options = terms.options;
-        match receivers.entry(session.number()) {
-            Entry::Vacant(place) => {
-                let receiver = Receiver {
-                    session,
-                    qos: options.qos,
-                    no_local: options.no_local,
-                    retain_as_published: options.retain_as_published,
-                    ids: None,
-                    since: terms.since,
-                    verdict: Cell::new(None),
-                };
-                place.insert((receiver, terms.id.into_iter().collect()));
-            }
-            Entry::Occupied(mut known) => {
-                let (receiver, ids) = known.get_mut();
-                receiver.qos = receiver.qos.max(options.qos);
-                receiver.no_local &= options.no_local;
-                receiver.retain_as_published |= options.retain_as_published;
-                receiver.since = receiver.since.min(terms.since);
-                ids.extend(terms.id);
-            }
+        sessions.entry(session.number()).or_insert_with(|| (session, Vec::new())).1.push(terms);
+    }
+    let mut receivers = Vec::with_capacity(sessions.len());
+    for (session, terms) in sessions.into_values() {
+        let own: Vec<Terms> = terms.iter().copied().filter(|terms| !terms.options.no_local).collect();
+        if own.len() == terms.len() {
+            receivers.push(Receiver::new(session, Audience::All, &terms));
+            continue;
         }
+        if !own.is_empty() {
+            receivers.push(Receiver::new(session.clone(), Audience::Own, &own));
+        }
+        receivers.push(Receiver::new(session, Audience::Others, &terms));
     }
     receivers
-        .into_values()
-        .map(|(mut receiver, ids)| {
-            receiver.ids = (!ids.is_empty()).then(|| ids.into());
-            receiver
-        })
-        .collect()
 }
