@@ -17,4 +17,5 @@ mod own_topics;
 mod pressure;
 mod support;
 mod tls;
+mod traps;
 mod websocket;

@@ -33,6 +33,16 @@ impl Log {
         let events = self.0.lock().unwrap();
         events.iter().filter(|event| event.code == code).filter_map(|event| event.rule.clone()).collect()
     }
+
+    /// Whether an event of this kind about this peer was told.
+    pub(crate) fn has_peer(&self, code: Code, peer: SocketAddr) -> bool {
+        self.0.lock().unwrap().iter().any(|event| event.code == code && event.peer == Some(peer))
+    }
+
+    /// Whether an event with this rule was told.
+    pub(crate) fn has_rule(&self, rule: &str) -> bool {
+        self.0.lock().unwrap().iter().any(|event| event.rule.as_deref() == Some(rule))
+    }
 }
 
 impl Sink for Log {
@@ -117,6 +127,15 @@ impl Bench {
 
     pub(crate) fn client_with(&self, hello: &Hello<'_>) -> Client {
         Client::connect(self.address, hello)
+    }
+}
+
+/// Waits until something has come about.
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "it did not come about that {what}");
+        std::thread::yield_now();
     }
 }
 
