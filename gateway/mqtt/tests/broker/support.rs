@@ -38,11 +38,6 @@ impl Log {
     pub(crate) fn has_peer(&self, code: Code, peer: SocketAddr) -> bool {
         self.0.lock().unwrap().iter().any(|event| event.code == code && event.peer == Some(peer))
     }
-
-    /// Whether an event with this rule was told.
-    pub(crate) fn has_rule(&self, rule: &str) -> bool {
-        self.0.lock().unwrap().iter().any(|event| event.rule.as_deref() == Some(rule))
-    }
 }
 
 impl Sink for Log {
