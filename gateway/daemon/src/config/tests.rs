@@ -133,6 +133,10 @@ fn each_mistake_names_its_line_its_key_and_what_to_write() {
             "6: gateway.break_glass: this must be a list; write break_glass = [\"...\"]",
         ),
         ("[limits]\nworkers = 5\n", "6: limits.workers: 5 is out of range; write 1 to 4"),
+        (
+            "[limits]\nmax_keep_alive = \"19h\"\n",
+            "6: limits.max_keep_alive: 19h is out of range; write \"1s\" to \"18h12m15s\"",
+        ),
         ("[limits]\nworkers = -1\n", "6: limits.workers: this must be a whole number; write 1 to 4"),
         (
             "[limits]\nmax_packet_size = \"1MB\"\n",

@@ -382,8 +382,7 @@ async fn packets_that_only_a_server_may_send_are_refused_and_panic_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disconnect_without_properties_has_no_stray_byte() {
     let bench = Bench::start().await;
-    // Four bytes leave room for the reason, and for nothing else.
-    let mut first = bench.client_with(&Hello { id: "a", properties: &[0x27, 0, 0, 0, 20], ..Hello::default() });
+    let mut first = bench.client("a");
     let _second = bench.client("a");
     let mut bytes = Vec::new();
     first.socket.read_to_end(&mut bytes).unwrap();
