@@ -34,6 +34,11 @@ impl Log {
         events.iter().filter(|event| event.code == code).filter_map(|event| event.rule.clone()).collect()
     }
 
+    /// How often this was seen: events, and what they count.
+    pub(crate) fn total(&self, code: Code) -> u64 {
+        self.0.lock().unwrap().iter().filter(|event| event.code == code).map(|event| event.count).sum()
+    }
+
     /// Whether an event of this kind about this peer was told.
     pub(crate) fn has_peer(&self, code: Code, peer: SocketAddr) -> bool {
         self.0.lock().unwrap().iter().any(|event| event.code == code && event.peer == Some(peer))

@@ -1,7 +1,8 @@
 //! Sections 3.12 to 3.15: PINGREQ, DISCONNECT and AUTH.
 
-use crate::support::{Bench, Hello, LASTING, packet};
+use crate::support::{Bench, Hello, LASTING, packet, until};
 use crate::table::{V, V5, V31, V311, client, illegal, raw, recorded, refuse_all, refused};
+use cordon_core::event::Code;
 
 /// The reason codes of DISCONNECT that a client may send (table 3-10).
 const GOODBYES: &[u8] = &[0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99];
@@ -109,4 +110,15 @@ async fn nothing_is_sent_after_disconnect() {
         assert_eq!(client.payload(), "x");
         refused(&mut client, version, 0x81, "MQTT-3.14.4-1");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeats_of_a_violation_are_counted_and_not_told_one_by_one() {
+    let bench = Bench::start().await;
+    for number in 0..200 {
+        client(&bench, V5, &format!("c{number}")).send(&[0, 0]);
+    }
+    until("all of them are counted in events", || bench.log.total(Code::ProtocolViolation) == 200);
+    let told = bench.log.count(Code::ProtocolViolation);
+    assert!(told < 100, "{told} events");
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{Bench, Hello, packet, publish};
 use crate::table::{V5, V31, V311, client, illegal, legal, pass_all, recorded, refuse_all, refused};
+use cordon_core::isolation::Level;
 
 fn v3_rows() -> Vec<crate::table::Illegal> {
     vec![
@@ -183,4 +184,16 @@ async fn more_unreleased_qos_2_messages_than_the_receive_maximum_are_refused() {
     resumed.send(&send(8));
     refused(&mut resumed, V5, 0x93, "MQTT-3.3.4-7");
     recorded(&bench, 1, "MQTT-3.3.4-7", "the quota is whole again with a new connection");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_that_is_refused_by_now_frees_its_identifier() {
+    let mut bench = Bench::start().await;
+    let mut publisher = client(&bench, V5, "pub");
+    publisher.ask(&publish("t", 0x34, Some(5), b"x", true), 5);
+    bench.isolate("pub", Level::Restrict, &["t"]).await;
+    let pubrec = publisher.ask(&publish("t", 0x3C, Some(5), b"x", true), 5).0;
+    assert_eq!(pubrec.body[..3], [0, 5, 0x87]);
+    let pubcomp = publisher.ask(&packet(0x62, &[&[0, 5]]), 7).0;
+    assert_eq!(pubcomp.body, [0, 5, 0x92], "MQTT-4.3.3-9");
 }
