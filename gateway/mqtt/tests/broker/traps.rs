@@ -147,7 +147,7 @@ async fn a_subscription_repeated_with_another_qos_takes_it_over() {
 async fn a_filter_that_begins_with_a_dollar_is_answered() {
     let bench = Bench::start().await;
     let mut client = bench.client("a");
-    for filter in ["$SYS/#", "$x", "$share/g/t", "$aws/events/#"] {
+    for filter in ["$SYS/#", "$x", "$share/g/t", "$aws/things/a/#"] {
         assert_eq!(client.subscribe(filter, 0).kind(), 9);
     }
     assert!(client.ping().is_empty());
@@ -365,6 +365,7 @@ async fn a_failed_login_gets_a_connack_and_an_event_with_the_address() {
     assert_eq!(client.try_next(), None);
     let port = client.socket.local_addr().unwrap();
     until("the event names the peer", || bench.log.has_peer(Code::AuthnUnknownUser, port));
+    assert_eq!(bench.log.total(Code::AuthnUnknownUser), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -103,7 +103,7 @@ async fn every_legal_subscribe_is_granted() {
         "t/#",
         "t/+/u",
         "+/t/#",
-        "$SYS",
+        "$aws",
         "$share",
         "$shared/t",
         "$",
