@@ -15,6 +15,7 @@ mod isolation;
 mod lifecycle;
 mod own_topics;
 mod pressure;
+mod server_traps;
 mod support;
 mod tls;
 mod traps;
