@@ -126,6 +126,16 @@ async fn a_filter_that_only_looks_shared_can_be_given_up() {
     assert!(client.ping().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_that_stands_twice_in_one_subscribe_is_a_subscription_like_any_other() {
+    let bench = Bench::start().await;
+    let mut client = bench.client("a");
+    let wish: &[u8] = &[0, 1, b't', 0];
+    client.ask(&packet(0x82, &[&[0, 1, 0], wish, wish]), 9);
+    client.send(&publish("t", 0x30, None, b"x", true));
+    assert_eq!(client.payload(), "x");
+}
+
 fn packet_ack(first: u8, id: u16) -> Vec<u8> {
     packet(first, &[&id.to_be_bytes()])
 }
