@@ -10,6 +10,9 @@ mod archive;
 mod block;
 mod catalog;
 mod follow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod log;
 mod query;

@@ -22,6 +22,9 @@ mod store;
 mod worker;
 
 pub use error::StoreError;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use journal::fuzzing;
 pub use host::{Clock, Host, OpenReport, Trouble, TroubleHook};
 pub use journal::{
     Broken, Dropped, Filter, Follower, Health, Journal, JournalOptions, MAX_QUERY_EVENTS, Order, RecordError, Recorded,

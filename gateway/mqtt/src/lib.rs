@@ -21,6 +21,9 @@ mod envelope;
 mod fabric;
 mod fence;
 mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod groups;
 mod listener;
 mod meters;
