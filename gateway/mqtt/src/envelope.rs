@@ -20,7 +20,7 @@ const RETAIN: u8 = 0b100;
 pub(crate) struct Letter<'a> {
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
-    /// The session that published, for `no local`; 0 is the gateway.
+    /// The client that published, for `no local`; 0 is the gateway.
     pub(crate) publisher: u64,
     /// The thing that published; empty for the gateway.
     pub(crate) thing: &'a str,

@@ -22,7 +22,7 @@ impl Subscriber for Member {
 #[must_use]
 pub fn subscribed(filters: &[&str], topic: &str) -> Vec<usize> {
     let mut tree = Subscriptions::new();
-    let terms = Terms { options: SubscribeOptions::default(), id: None, since: 0 };
+    let terms = Terms { options: SubscribeOptions::default(), id: None, since: 0, group: 0 };
     for (number, filter) in (0..).zip(filters) {
         tree.insert(filter, None, &Rc::new(Member(number)), terms);
     }
@@ -52,7 +52,7 @@ pub fn retained(topics: &[&str], filter: &str) -> Vec<String> {
             properties: &[],
             payload: b"x",
         };
-        let message = Envelope::seal(&letter, 0, judge::judge_gateway(Action::Publish, topic));
+        let message = Envelope::seal(&letter, 0, &[], judge::judge_gateway(Action::Publish, topic));
         assert!(store.set(&message, Mono(0)).is_ok(), "there is room for as many as there are");
     }
     store.select(filter, Mono(0)).iter().map(|message| message.topic().to_owned()).collect()
@@ -65,4 +65,5 @@ pub fn open(bytes: &[u8]) {
         envelope.topic().len() + envelope.thing().len() + envelope.properties().len() + envelope.payload().len();
     assert!(parts < envelope.size(), "the parts lie inside");
     let _ = (envelope.qos(), envelope.retain(), envelope.publisher(), envelope.epoch(), envelope.expires());
+    let _ = (envelope.number(), envelope.elected(1));
 }

@@ -48,6 +48,8 @@ pub(crate) struct Origin {
 /// A client's session.
 pub(crate) struct Session {
     number: u64,
+    /// Who publishes through it; see [`author`].
+    pub(crate) author: u64,
     pub(crate) client_id: String,
     /// Who authenticated last. It changes only when a device comes back with a renewed certificate.
     pub(crate) principal: RefCell<Principal>,
@@ -93,6 +95,7 @@ impl Session {
     pub(crate) fn new(number: u64, client_id: String, identity: Identity, origin: Origin, verdicts: Verdicts) -> Self {
         Self {
             number,
+            author: author(&client_id),
             client_id,
             principal: RefCell::new(identity.principal),
             thing: identity.thing,
@@ -207,4 +210,11 @@ impl Subscriber for Session {
     fn number(&self) -> u64 {
         self.number
     }
+}
+
+/// The number that stands for a client id in messages, for `no local`, which is about client ids and not about sessions
+/// (MQTT-3.8.3-3). It is the same after a restart, as retained messages are kept over it, and never 0, the gateway's own.
+pub(crate) fn author(client_id: &str) -> u64 {
+    let hash = blake3::hash(client_id.as_bytes());
+    hash.as_bytes()[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)) | 1
 }

@@ -215,7 +215,7 @@ impl Worker {
         let letter = Letter {
             qos: publish.qos,
             retain: publish.retain,
-            publisher: crate::subscriptions::Subscriber::number(&**session),
+            publisher: session.author,
             thing: session.thing(),
             epoch: session.verdicts.borrow().epoch(),
             expires: expiry.map(|secs| now.mono.plus(Duration::from_secs(u64::from(secs)))),

@@ -147,7 +147,7 @@ impl Worker {
         let letter = Letter {
             qos: will.qos,
             retain: will.retain,
-            publisher: 0,
+            publisher: session.author,
             thing: session.thing(),
             epoch: self.shared.epoch(),
             expires: will.message_expiry.map(|secs| now.mono.plus(Duration::from_secs(u64::from(secs)))),

@@ -9,7 +9,6 @@ use crate::codec::{QoS, ReasonCode};
 use crate::envelope::Envelope;
 use crate::session::{Accepted, Connection, Ending, Queued, Session};
 use crate::shared::shown;
-use crate::subscriptions::Subscriber;
 use cordon_core::event::{Code, Event};
 use cordon_core::judge::Permit;
 use cordon_core::policy::Action;
@@ -40,7 +39,7 @@ impl Worker {
             return 0;
         }
         for receiver in &route.receivers {
-            if receiver.audience.includes(receiver.session.number() == message.publisher()) {
+            if receiver.audience.includes(receiver.session.author == message.publisher()) {
                 self.deliver_to(receiver, message, epoch, now);
             }
         }
@@ -307,8 +306,9 @@ impl Worker {
         now: Now,
         _permit: Permit,
     ) -> bool {
-        // A second that has begun has not been waited yet.
-        let left = message.expires().map(|at| at.since(now.mono).as_millis().div_ceil(1000));
+        // To the nearest second: another worker's reading of the clock may be a little ahead of this one's, and a message
+        // never has more time left than it was given.
+        let left = message.expires().map(|at| (at.since(now.mono).as_millis() + 500) / 1000);
         let outgoing = Outgoing {
             dup: tracked.is_some_and(|(_, again)| again),
             qos,

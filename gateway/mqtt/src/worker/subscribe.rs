@@ -107,7 +107,7 @@ impl Worker {
             if wanted && filter.share.is_none() {
                 let messages = retained.select(filter.text, now.mono);
                 self.spend(messages.len() * RETAINED_COST);
-                let own = |message: &Envelope| terms.options.no_local && message.publisher() == session.number();
+                let own = |message: &Envelope| terms.options.no_local && message.publisher() == session.author;
                 found.extend(messages.into_iter().filter(|message| !own(message)).map(|message| (message, terms)));
             }
         }

@@ -115,6 +115,17 @@ async fn a_retained_message_does_not_come_back_to_its_publisher_under_no_local()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_does_not_come_back_to_its_publisher_under_no_local_in_a_later_session_either() {
+    let bench = Bench::start().await;
+    let mut client = bench.client_with(&Hello { id: "a", will: Some((&[], "gone", "w")), ..Hello::default() });
+    client.publish("t", b"mine", true);
+    drop(client);
+    let mut client = bench.client("a");
+    client.subscribe("#", 0b100);
+    assert!(client.ping().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_filter_that_only_looks_shared_can_be_given_up() {
     let bench = Bench::start().await;
     let mut client = bench.client_with(&Hello { id: "old", v5: false, ..Hello::default() });

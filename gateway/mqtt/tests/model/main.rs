@@ -31,7 +31,7 @@ fn every_client_gets_the_messages_that_mqtt_promises_and_no_others() {
     let mut seed = [0; 32];
     seed[..4].copy_from_slice(&number("CORDON_MODEL_SEED").unwrap_or(1).to_be_bytes());
     let config = Config {
-        cases: number("CORDON_MODEL_CASES").unwrap_or(64),
+        cases: number("CORDON_MODEL_CASES").unwrap_or(256),
         max_shrink_iters: 500,
         failure_persistence: None,
         ..Config::default()

@@ -17,7 +17,6 @@ use tokio::runtime::Runtime;
 struct Stage<'r> {
     runtime: &'r Runtime,
     bench: Bench,
-    workers: usize,
     model: Model,
     peers: BTreeMap<usize, Peer>,
     bystander: Peer,
@@ -32,10 +31,12 @@ pub(crate) fn play(runtime: &Runtime, history: &History, patience: Duration) -> 
     let bench = runtime.block_on(Bench::with(limits));
     let (bystander, _) = Peer::connect(bench.address, "bystander", &plain(), None);
     let (model, peers) = (Model::default(), BTreeMap::new());
-    let workers = history.workers;
-    let mut stage = Stage { runtime, bench, workers, model, peers, bystander, published: 0, markers: 0, patience };
+    let mut stage = Stage { runtime, bench, model, peers, bystander, published: 0, markers: 0, patience };
     let result = stage.play(history);
-    stage.runtime.block_on(stage.bench.broker.stop(patience));
+    let Stage { bench, peers, bystander, .. } = stage;
+    // The broker waits for clients that stay.
+    drop((peers, bystander));
+    runtime.block_on(bench.broker.stop(patience));
     result
 }
 
@@ -86,14 +87,12 @@ impl Stage<'_> {
         let id = id.filter(|_| peer.v5);
         let mut written = Vec::new();
         for (filter, terms) in wishes {
-            let group = filter.group.filter(|_| self.workers == 1);
-            let filter = Filter { group, ..filter.clone() };
             let terms = match peer.v5 {
-                true => Terms { no_local: terms.no_local && group.is_none(), id, ..*terms },
+                true => Terms { no_local: terms.no_local && filter.group.is_none(), id, ..*terms },
                 false => Terms { qos: terms.qos, ..Terms::default() },
             };
-            written.push((spelled(&filter), terms));
-            self.model.subscribe(client, filter, terms);
+            written.push((spelled(filter), terms));
+            self.model.subscribe(client, filter.clone(), terms);
         }
         peer.subscribe(&written, id);
         self.settle(Some(client))
