@@ -1,7 +1,6 @@
 //! Histories: what clients do, one after the other. Every history is legal, and so is every part of it that shrinking
 //! leaves: a step of a client that is not connected is passed over.
 
-use crate::model::{Filter, Terms};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -48,6 +47,24 @@ pub(crate) struct Letter {
     pub(crate) retain: bool,
     pub(crate) empty: bool,
     pub(crate) expires: bool,
+}
+
+/// What a subscription is made to: a topic filter, perhaps shared by a group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Filter {
+    pub(crate) group: Option<&'static str>,
+    pub(crate) text: &'static str,
+}
+
+/// The options of a subscription (MQTT 5, 3.8.3.1).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Terms {
+    pub(crate) qos: u8,
+    pub(crate) no_local: bool,
+    pub(crate) retain_as_published: bool,
+    /// 0: send retained messages, 1: if the subscription is new, 2: do not.
+    pub(crate) retain_handling: u8,
+    pub(crate) id: Option<u32>,
 }
 
 /// How a client goes.

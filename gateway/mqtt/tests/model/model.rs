@@ -6,6 +6,7 @@
 //! the gateway's: a client gets a message once however many of its filters match, at the highest QoS they allow and with
 //! all their identifiers (3.3.4); and a group prefers its connected members (4.8.2).
 
+use crate::history::{Filter, Terms};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -33,24 +34,6 @@ pub(crate) struct Arrival {
     /// The subscription identifiers; none in MQTT 3.
     pub(crate) ids: Vec<u32>,
     pub(crate) expires: bool,
-}
-
-/// What a subscription is made to: a topic filter, perhaps shared by a group.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Filter {
-    pub(crate) group: Option<&'static str>,
-    pub(crate) text: &'static str,
-}
-
-/// The options of a subscription (MQTT 5, 3.8.3.1).
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Terms {
-    pub(crate) qos: u8,
-    pub(crate) no_local: bool,
-    pub(crate) retain_as_published: bool,
-    /// 0: send retained messages, 1: if the subscription is new, 2: do not.
-    pub(crate) retain_handling: u8,
-    pub(crate) id: Option<u32>,
 }
 
 /// What a client says as it connects.
@@ -215,9 +198,9 @@ impl Model {
     /// One member of a group gets a message: a connected one, if there is one.
     fn share(&mut self, mut members: BTreeMap<usize, Delivery>) {
         let connected = members.keys().any(|client| self.is_connected(*client));
-        members.retain(|client, delivery| self.is_connected(*client) || !connected && delivery.qos > 0);
-        // With an absent member that takes only QoS 0, the message may have been lost on it.
+        // If an absent member takes only QoS 0, the message may have been lost on it.
         let certain = connected || members.values().all(|delivery| delivery.qos > 0);
+        members.retain(|client, delivery| self.is_connected(*client) || !connected && delivery.qos > 0);
         self.shared.push(Shared { unseen: members.keys().copied().collect(), members, certain });
     }
 
@@ -247,15 +230,11 @@ impl Model {
         Ok(())
     }
 
-    /// Everything that was under way has had its time. Returns what is missing.
-    pub(crate) fn settled(&mut self) -> Result<(), String> {
-        if let Some((client, what)) = self.awaited() {
-            return Err(format!("client {client} did not get {what}"));
-        }
+    /// Everything that was under way has arrived.
+    pub(crate) fn settled(&mut self) {
         let sessions = &self.sessions;
         let connected = |client: &usize| sessions.get(client).is_some_and(|session| session.connection.is_some());
         self.shared.iter_mut().for_each(|shared| shared.unseen.retain(|client| !connected(client)));
-        Ok(())
     }
 
     /// A connected client that still awaits a message, alone or as the last member that can have it.
@@ -305,11 +284,11 @@ fn delivery(message: &Rc<Message>, terms: &[Terms]) -> Delivery {
 
 /// Whether a filter selects a topic (4.7). No topic of a history begins with `$`.
 fn selects(filter: &str, topic: &str) -> bool {
-    match (filter.split_once('/').unwrap_or((filter, "\0")), topic.split_once('/').unwrap_or((topic, "\0"))) {
-        (("#", _), _) => true,
-        ((level, _), (name, _)) if level != "+" && level != name => false,
-        ((_, "\0"), (_, "\0")) | ((_, "#"), (_, "\0")) => true,
-        ((_, "\0"), _) | (_, (_, "\0")) => false,
-        ((_, levels), (_, names)) => selects(levels, names),
+    match (filter.split_once('/'), topic.split_once('/')) {
+        _ if filter == "#" => true,
+        (Some((level, levels)), Some((name, names))) => (level == "+" || level == name) && selects(levels, names),
+        (Some((level, "#")), None) => level == "+" || level == topic,
+        (None, None) => filter == "+" || filter == topic,
+        _ => false,
     }
 }

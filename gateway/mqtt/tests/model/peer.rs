@@ -1,7 +1,7 @@
 //! One client's connection: it writes packets, acknowledges what it should, and collects the messages that arrive.
 
-use crate::history::{Greeting, Letter};
-use crate::model::{Arrival, Terms};
+use crate::history::{Greeting, Letter, Terms};
+use crate::model::Arrival;
 use crate::support::{Client, Packet, packet};
 use std::net::{SocketAddr, TcpStream};
 

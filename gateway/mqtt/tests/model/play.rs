@@ -4,8 +4,8 @@
 //! gone, sends a marker to every other one on a topic of the gateway's own, which no wildcard selects; what was published
 //! before lies before the marker. Then each client pings until it has nothing more to acknowledge.
 
-use crate::history::{Farewell, Greeting, History, Letter, Step};
-use crate::model::{Filter, Hello, Message, Model, Terms};
+use crate::history::{Farewell, Filter, Greeting, History, Letter, Step, Terms};
+use crate::model::{Hello, Message, Model};
 use crate::peer::Peer;
 use crate::support::Bench;
 use cordon_mqtt::Limits;
@@ -162,7 +162,8 @@ impl Stage<'_> {
             let clients: Vec<usize> = self.peers.keys().copied().collect();
             clients.into_iter().try_for_each(|client| self.hear(client))?;
         }
-        self.model.settled()
+        self.model.settled();
+        Ok(())
     }
 
     /// Lets a client acknowledge all it has, and holds it against the model.
