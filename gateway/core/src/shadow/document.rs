@@ -327,6 +327,18 @@ mod tests {
         apply(&mut shadow, json!({ "state": { "reported": { "a": null }, "desired": { "c": part } } })).unwrap();
     }
 
+    #[test]
+    fn a_large_number_is_the_same_after_it_was_stored_and_leaves_no_delta_when_it_is_echoed() {
+        let mut shadow = Shadow::default();
+        apply(&mut shadow, json!({ "state": { "reported": {} } })).unwrap();
+        let request = br#"{"state":{"desired":{"x":2.5e33}}}"#;
+        let delta = shadow.apply_update(request, Now::for_test(0)).unwrap().delta.unwrap();
+        let stored = serde_json::to_vec(&shadow).unwrap();
+        assert_eq!(serde_json::from_slice::<Shadow>(&stored).unwrap(), shadow);
+        let echo = format!(r#"{{"state":{{"reported":{}}}}}"#, delta["state"]);
+        assert_eq!(shadow.apply_update(echo.as_bytes(), Now::for_test(0)).unwrap().delta, None);
+    }
+
     proptest! {
         #[test]
         fn a_stored_shadow_reads_back_the_same(patch in super::super::merge::tests::section()) {
