@@ -22,10 +22,10 @@ mod store;
 mod worker;
 
 pub use error::StoreError;
+pub use host::{Clock, Host, OpenReport, Trouble, TroubleHook};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use journal::fuzzing;
-pub use host::{Clock, Host, OpenReport, Trouble, TroubleHook};
 pub use journal::{
     Broken, Dropped, Filter, Follower, Health, Journal, JournalOptions, MAX_QUERY_EVENTS, Order, RecordError, Recorded,
     Recorder, Stats, VerifyReport,
