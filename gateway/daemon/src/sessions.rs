@@ -4,7 +4,7 @@
 //! it held is dropped then, because the front door has begun anew without it.
 
 use cordon_journal::{Host, OpenReport, Sessions};
-use cordon_mqtt::{Change, Store, StoreFailed};
+use cordon_mqtt::{Change, Store, StoreFailed, StoredRecord};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -47,7 +47,7 @@ impl SessionStore {
 }
 
 impl Store for SessionStore {
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreFailed> {
+    fn load(&self) -> Result<Vec<StoredRecord>, StoreFailed> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = match &*open {
             State::Open(sessions) => sessions.load().map_err(failed),

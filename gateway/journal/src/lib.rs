@@ -23,6 +23,7 @@ mod state;
 mod store;
 mod worker;
 
+pub use database::Record;
 pub use error::StoreError;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -4,7 +4,7 @@
 //! one that holds what lives when it has grown to several times that, at start and while running, so churn never fills
 //! the disk and never slows the state store down. A damaged database is set aside and a fresh one begun.
 
-use crate::database::Write;
+use crate::database::{Record, Write};
 use crate::error::StoreError;
 use crate::host::{Host, OpenReport};
 use crate::store::Store;
@@ -38,7 +38,7 @@ impl Sessions {
     /// # Errors
     ///
     /// The disk failed or the database is damaged.
-    pub fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn load(&self) -> Result<Vec<Record>, StoreError> {
         let mut held = self.held();
         let store = held.as_mut().ok_or(StoreError::Closed)?;
         let (mut records, mut live) = (Vec::new(), 0);

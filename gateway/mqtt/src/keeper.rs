@@ -56,6 +56,9 @@ pub enum Change {
     },
 }
 
+/// The key and the value of a record.
+pub type StoredRecord = (Vec<u8>, Vec<u8>);
+
 /// A store of small records that survives the process. Keys and values mean nothing to it. Both calls may block; they
 /// come from one thread at a time.
 pub trait Store: Send + Sync + 'static {
@@ -63,7 +66,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// The records cannot be read. The front door then begins without; the store must drop them before the first commit.
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreFailed>;
+    fn load(&self) -> Result<Vec<StoredRecord>, StoreFailed>;
 
     /// Makes all of the changes or none of them; durable when it returns.
     ///

@@ -43,7 +43,7 @@ mod worker;
 pub use auth::{Credentials, fingerprint, hash_password};
 pub use broker::{Broker, BrokerError, Enforced, Handle, Parts};
 pub use config::{Acknowledge, Auth, Limits, ListenerConfig, TlsFiles, Transport, WebSocketConfig};
-pub use keeper::{Change, Store, StoreFailed};
+pub use keeper::{Change, Store, StoreFailed, StoredRecord};
 pub use meters::Meters;
 pub use shared::{Clock, DeviceMessage, SessionInfo, Sink, ThingCounters};
 pub use tls::TlsError;

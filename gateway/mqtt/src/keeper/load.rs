@@ -3,7 +3,7 @@
 //! A record that cannot be read is skipped and counted; the rest is used. What belongs to no session any more is removed.
 
 use super::record::is_unreleased;
-use super::{Entry, Key, MessageRecord, ProgressRecord, RetainedRecord, SessionRecord, WillRecord};
+use super::{Entry, Key, MessageRecord, ProgressRecord, RetainedRecord, SessionRecord, StoredRecord, WillRecord};
 use crate::envelope::Envelope;
 use cordon_core::time::Now;
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ struct Parts {
 }
 
 /// Reads the records of a store.
-pub(crate) fn load(records: Vec<(Vec<u8>, Vec<u8>)>, boot: u64, now: Now) -> Loaded {
+pub(crate) fn load(records: Vec<StoredRecord>, boot: u64, now: Now) -> Loaded {
     let mut loaded = Loaded::default();
     let mut sessions: BTreeMap<u64, Parts> = BTreeMap::new();
     let mut unread_sessions = false;

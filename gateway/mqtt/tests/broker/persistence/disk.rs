@@ -2,7 +2,7 @@
 
 use crate::support::{Bench, Client, Hello, LASTING, listener, order, packet};
 use cordon_core::isolation::Level;
-use cordon_mqtt::{Acknowledge, Change, Limits, ListenerConfig, Store, StoreFailed};
+use cordon_mqtt::{Acknowledge, Change, Limits, ListenerConfig, Store, StoreFailed, StoredRecord};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -64,7 +64,7 @@ pub(super) fn count(records: &Records, kind: u8) -> usize {
 }
 
 impl Store for Disk {
-    fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreFailed> {
+    fn load(&self) -> Result<Vec<StoredRecord>, StoreFailed> {
         let state = self.state.lock().unwrap();
         if state.failing {
             return Err(StoreFailed("the disk is broken".into()));
