@@ -16,7 +16,7 @@ pub(crate) struct SessionStore {
 }
 
 enum State {
-    Open(Sessions),
+    Open(Box<Sessions>),
     /// It could not be read; what it holds is outdated.
     Outdated,
     Closed,
@@ -28,7 +28,7 @@ impl SessionStore {
     /// Opens the database in `directory`, if that is possible.
     pub(crate) fn open(directory: PathBuf, host: Host) -> (Self, OpenReport) {
         let (state, report) = match Sessions::open(&directory, &host) {
-            Ok((sessions, report)) => (State::Open(sessions), report),
+            Ok((sessions, report)) => (State::Open(Box::new(sessions)), report),
             Err(error) => {
                 tracing::error!(%error, "The sessions cannot be opened; it is tried again while the gateway serves.");
                 (State::Outdated, OpenReport::default())
@@ -65,7 +65,7 @@ impl Store for SessionStore {
         if matches!(*open, State::Outdated) {
             let (sessions, _) = Sessions::open(&self.directory, &self.host).map_err(failed)?;
             sessions.clear().map_err(failed)?;
-            *open = State::Open(sessions);
+            *open = State::Open(Box::new(sessions));
         }
         let State::Open(sessions) = &*open else { return Err(StoreFailed("the store is shut down".to_owned())) };
         let change = |change| match change {
