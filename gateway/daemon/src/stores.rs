@@ -85,7 +85,10 @@ impl Open {
             tracing::error!(%error, "The outbox did not close in order.");
         }
         let sessions = self.sessions;
-        tokio::task::spawn_blocking(move || sessions.close()).await.ok();
+        let closing = tokio::task::spawn_blocking(move || sessions.close());
+        if tokio::time::timeout(DEADLINE, closing).await.is_err() {
+            tracing::error!("The sessions did not close in order.");
+        }
         if let Err(error) = self.state.shutdown(DEADLINE).await {
             tracing::error!(%error, "The state store did not close in order.");
         }

@@ -153,7 +153,7 @@ impl Thread {
         if self.keeper.failing.swap(false, std::sync::atomic::Ordering::AcqRel) {
             let event = Event::new(Code::GatewayDegraded, (self.clock)()).principal("gateway");
             let event = event.severity(Severity::Notice);
-            self.sink.event(event.reason("sessions and retained messages are written again; nothing is missing"));
+            self.sink.event(event.reason("sessions and retained messages are written again, with what was acknowledged meanwhile"));
         }
     }
 

@@ -137,7 +137,7 @@ impl Worker {
             self.touch(session);
             self.persist(true);
         }
-        let ticket = keeper.latest();
+        let ticket = keeper.hand(Vec::new(), true);
         if let Some(hold) = connection.answers.borrow_mut().first() {
             *hold = Hold::Ticket(ticket);
         }
