@@ -13,6 +13,7 @@ mod metrics;
 mod outbox;
 mod record;
 mod serve;
+mod sessions;
 mod stores;
 mod systemd;
 

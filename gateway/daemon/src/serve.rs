@@ -108,6 +108,8 @@ async fn serve(config: Config, rules: Rules, banner: String) -> Result<()> {
         guard,
         credentials,
         rulebook: engine.rulebook().await,
+        store: Some(open.sessions.clone()),
+        boot_id: clock::boot_id(),
     })?;
     let addresses = broker.listen(config.listeners.clone()).await?;
     let handle = broker.handle();

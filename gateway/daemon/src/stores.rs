@@ -2,8 +2,9 @@
 
 use crate::clock;
 use crate::config::Config;
+use crate::sessions::SessionStore;
 use anyhow::{Context as _, Result};
-use cordon_journal::{Host, Journal, JournalOptions, Outbox, OutboxLimits, State};
+use cordon_journal::{Host, Journal, JournalOptions, Outbox, OutboxLimits, State, Trouble};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) struct Open {
     pub(crate) journal: Journal,
     pub(crate) state: State,
+    pub(crate) sessions: Arc<SessionStore>,
     pub(crate) outbox: Option<Outbox>,
 }
 
@@ -36,6 +38,14 @@ impl Open {
         }));
         let in_data = |what: &str| format!("the {what} under `data_dir` {} cannot be opened", data.display());
         let (state, mut report) = State::open(&data.join("state"), &host).with_context(|| in_data("state store"))?;
+        // That writing sessions fails, or works again, the front door tells: it knows what that means for clients.
+        let recorded = host.on_trouble.clone();
+        let quiet = host.clone().on_trouble(Arc::new(move |trouble| match trouble {
+            Trouble::Failing { .. } | Trouble::Recovered { .. } => {}
+            other => recorded(other),
+        }));
+        let (sessions, opened) = SessionStore::open(data.join("sessions"), quiet);
+        report.troubles.extend(opened.troubles);
         let mut options = JournalOptions::new(data.join("journal"), host.clone());
         options.total_bytes = config.journal.max_bytes;
         options.segment_bytes = config.journal.segment_bytes;
@@ -64,7 +74,7 @@ impl Open {
         for trouble in &report.troubles {
             journal.recorder().record(trouble.event(clock::now()));
         }
-        Ok(Self { journal, state, outbox })
+        Ok(Self { journal, state, sessions: Arc::new(sessions), outbox })
     }
 
     /// Writes what is queued and closes, the journal last.
@@ -73,6 +83,11 @@ impl Open {
             && let Err(error) = outbox.shutdown(DEADLINE).await
         {
             tracing::error!(%error, "The outbox did not close in order.");
+        }
+        let sessions = self.sessions;
+        let closing = tokio::task::spawn_blocking(move || sessions.close());
+        if tokio::time::timeout(DEADLINE, closing).await.is_err() {
+            tracing::error!("The sessions did not close in order.");
         }
         if let Err(error) = self.state.shutdown(DEADLINE).await {
             tracing::error!(%error, "The state store did not close in order.");

@@ -43,7 +43,7 @@ pub(crate) enum Direction {
 }
 
 /// A key and its value.
-pub(crate) type Record = (Vec<u8>, Vec<u8>);
+pub type Record = (Vec<u8>, Vec<u8>);
 
 /// Is shown one record after the other and may break off.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(&[u8], Vec<u8>) -> ControlFlow<()>;

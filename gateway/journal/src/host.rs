@@ -30,7 +30,7 @@ pub struct Host {
 pub enum Trouble {
     /// A damaged database was set aside and a fresh one begun.
     SetAside {
-        /// Which store: `journal`, `state` or `outbox`.
+        /// Which store: `journal`, `state`, `sessions` or `outbox`.
         store: &'static str,
         /// Where the damaged database is.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! The small precious state: isolation orders, shadows, registry changes, alarms, findings, retained messages, sessions.
+//! The small precious state: isolation orders, shadows, registry changes, alarms, findings.
 //!
 //! A record belongs to a [`Bucket`] and has a text key. A change is durable when the call returns; changes that arrive
 //! together share one flush. After a failed write the database is opened again, so a disk that was full works again as
@@ -35,10 +35,6 @@ pub enum Bucket {
     Alarms = 4,
     /// Compliance findings, by id.
     Findings = 5,
-    /// Retained messages, by topic.
-    Retained = 6,
-    /// Persistent sessions, by client id.
-    Sessions = 7,
     /// Anything else that is kept once.
     Meta = 8,
 }

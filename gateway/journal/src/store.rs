@@ -20,6 +20,8 @@ const SMALL_BYTES: u64 = 16 * 1024 * 1024;
 const GROWTH: u64 = 3;
 /// How many commits pass between two looks at the directory.
 const COMMITS_BETWEEN_LOOKS: u64 = 256;
+/// How many bytes are written between two looks at the directory.
+const BYTES_BETWEEN_LOOKS: u64 = 4 * 1024 * 1024;
 /// What is copied between two applications of a batch, in bytes.
 const COPY_BYTES: usize = 1024 * 1024;
 /// Keys that begin with this byte belong to this module.
@@ -40,6 +42,8 @@ pub(crate) struct Store {
     /// The directory may grow to this many bytes before the generation is replaced.
     ceiling: u64,
     looked_at: u64,
+    /// Bytes written since the last look.
+    written: u64,
     /// Whether writing fails; told once.
     failing: bool,
     /// A write failed after the last flush: what was applied before it may be gone.
@@ -74,6 +78,7 @@ impl Store {
             commits,
             ceiling: SMALL_BYTES,
             looked_at: 0,
+            written: 0,
             failing: false,
             unsure: None,
         };
@@ -91,6 +96,7 @@ impl Store {
     /// Makes all of the changes or none; durable after the next [`Store::flush`]. No key begins with a zero byte.
     pub(crate) fn apply(&mut self, mut writes: Vec<Write>) -> Result<(), StoreError> {
         let commits = self.commits + 1;
+        self.written += writes.iter().map(size).sum::<u64>();
         writes.push(Write::Put(COMMITS.to_vec(), commits.to_be_bytes().to_vec()));
         match self.db()?.apply(&writes) {
             Ok(()) => self.commits = commits,
@@ -116,11 +122,22 @@ impl Store {
         if let Err(error) = self.mark.write(Reached { number: self.commits, hash: [0; 32] }) {
             tracing::warn!(%error, "The mark beside a database could not be written.");
         }
-        if self.commits - self.looked_at >= COMMITS_BETWEEN_LOOKS {
-            self.looked_at = self.commits;
+        if self.commits - self.looked_at >= COMMITS_BETWEEN_LOOKS || self.written >= BYTES_BETWEEN_LOOKS {
             self.give_back();
         }
         Ok(())
+    }
+
+    /// Replaces the generation if it is out of proportion to the bytes that live in it, and goes by them from now on.
+    pub(crate) fn fit(&mut self, live: u64) {
+        self.ceiling = SMALL_BYTES.saturating_add(live.saturating_mul(GROWTH + 1));
+        self.give_back();
+    }
+
+    /// Lets the directory grow.
+    #[cfg(test)]
+    pub(crate) fn never_compact(&mut self) {
+        self.ceiling = u64::MAX;
     }
 
     /// Shows every record, in the order of keys.
@@ -155,6 +172,8 @@ impl Store {
     }
 
     fn give_back(&mut self) {
+        self.looked_at = self.commits;
+        self.written = 0;
         let size = files::bytes_on_disk(&path_of(&self.root, self.generation));
         if size <= self.ceiling {
             return;
@@ -181,6 +200,13 @@ impl Store {
         self.db = Some(fresh);
         files::delete_dir(&path_of(&self.root, self.generation - 1))?;
         Ok(files::bytes_on_disk(&path))
+    }
+}
+
+fn size(write: &Write) -> u64 {
+    match write {
+        Write::Put(key, value) => (key.len() + value.len()) as u64,
+        Write::Remove(key) => key.len() as u64,
     }
 }
 
@@ -270,112 +296,4 @@ fn path_of(root: &Path, generation: u64) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
-
-    use super::*;
-    use cordon_core::time::Now;
-    use std::sync::Arc;
-
-    fn host() -> Host {
-        Host::new(Arc::new(|| Now::for_test(0)), "boot")
-    }
-
-    fn open(root: &Path) -> (Store, Vec<Trouble>) {
-        Store::open("state", root, &host()).unwrap()
-    }
-
-    fn put(store: &mut Store, key: u8, value: &[u8]) {
-        store.apply(vec![Write::Put(vec![1, key], value.to_vec())]).unwrap();
-        store.flush().unwrap();
-    }
-
-    #[test]
-    fn a_grown_directory_is_replaced_by_one_that_holds_what_lives() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut store, _) = open(dir.path());
-        store.ceiling = 4 * 1024 * 1024;
-        for key in 0..200_u8 {
-            put(&mut store, key, &vec![key; 40_000]);
-        }
-        for key in 10..200_u8 {
-            store.apply(vec![Write::Remove(vec![1, key])]).unwrap();
-            store.flush().unwrap();
-        }
-        assert!(store.generation > 1);
-        assert_eq!(generations(dir.path()).unwrap(), [store.generation]);
-        drop(store);
-
-        let (mut store, troubles) = open(dir.path());
-        assert_eq!(troubles, []);
-        let mut kept = Vec::new();
-        store.each(&mut |key, value| kept.push((key.to_vec(), value))).unwrap();
-        let wanted: Vec<_> = (0..10).map(|key| (vec![1, key], vec![key; 40_000])).collect();
-        assert_eq!(kept, wanted);
-    }
-
-    #[test]
-    fn a_crash_while_a_generation_is_replaced_loses_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut store, _) = open(dir.path());
-        put(&mut store, 1, b"kept");
-        drop(store);
-        Database::open(&path_of(dir.path(), 2)).unwrap().apply(&[Write::Put(vec![1, 1], b"half".to_vec())]).unwrap();
-
-        let (mut store, troubles) = open(dir.path());
-        assert_eq!(troubles, []);
-        assert_eq!(store.db().unwrap().get(&[1, 1]).unwrap(), Some(b"kept".to_vec()));
-        assert_eq!(generations(dir.path()).unwrap(), [1]);
-    }
-
-    #[test]
-    fn an_overwritten_database_is_set_aside_and_a_fresh_one_begun() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut store, _) = open(dir.path());
-        put(&mut store, 1, b"gone");
-        drop(store);
-        let data = path_of(dir.path(), 1).join("db");
-        fs::write(&data, vec![0xA5; 600_000]).unwrap();
-
-        let (mut store, troubles) = open(dir.path());
-        assert!(
-            matches!(&troubles[..], [Trouble::SetAside { path, .. }, Trouble::Lost { .. }] if path.exists()),
-            "{troubles:?}"
-        );
-        put(&mut store, 2, b"new");
-        drop(store);
-        assert_eq!(open(dir.path()).1, []);
-    }
-
-    #[test]
-    fn commits_that_vanish_are_noticed() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut store, _) = open(dir.path());
-        put(&mut store, 1, b"first");
-        drop(store);
-        let (old, kept) = (path_of(dir.path(), 1), dir.path().join("copy"));
-        copy_dir(&old, &kept);
-        let (mut store, _) = open(dir.path());
-        put(&mut store, 1, b"second");
-        put(&mut store, 1, b"third");
-        drop(store);
-        fs::remove_dir_all(&old).unwrap();
-        fs::rename(&kept, &old).unwrap();
-
-        let (_, troubles) = open(dir.path());
-        let [Trouble::Lost { what, .. }] = &troubles[..] else { unreachable!("{troubles:?}") };
-        assert_eq!(what, "the last 2 of 3 acknowledged commits are gone");
-    }
-
-    fn copy_dir(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap().flatten() {
-            let target = to.join(entry.file_name());
-            if entry.path().is_dir() {
-                copy_dir(&entry.path(), &target);
-            } else {
-                fs::copy(entry.path(), target).unwrap();
-            }
-        }
-    }
-}
+mod tests;

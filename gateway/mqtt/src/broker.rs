@@ -6,8 +6,10 @@ use crate::config::{Limits, ListenerConfig};
 use crate::envelope::Letter;
 use crate::fabric::{self, FabricRx, FabricTx, Flow, Link};
 use crate::fence::Fence;
+use crate::keeper::{Keeper, KeeperThread, Store};
 use crate::listener::{self, Listener};
 use crate::meters::Meters;
+use crate::revive::revive;
 use crate::shared::{Clock, SessionInfo, Shared, Sink, lock};
 use crate::supervisor::Supervisor;
 use crate::tls::{self, TlsError};
@@ -63,6 +65,10 @@ pub struct Parts {
     pub credentials: Arc<Credentials>,
     /// The rules in force from the first packet on.
     pub rulebook: Arc<Rulebook>,
+    /// Where sessions and retained messages survive the process; without one they end with it.
+    pub store: Option<Arc<dyn Store>>,
+    /// What tells this boot of the machine from any other, for times on record.
+    pub boot_id: String,
 }
 
 /// What an enforced rulebook did at once.
@@ -81,6 +87,7 @@ pub struct Broker {
     supervising: JoinHandle<()>,
     services: Arc<Mutex<FabricTx>>,
     threads: Vec<thread::JoinHandle<()>>,
+    keeping: Option<KeeperThread>,
     failed: mpsc::Receiver<usize>,
 }
 
@@ -93,15 +100,19 @@ struct Lane {
     fence: Arc<Fence>,
 }
 
+/// Which of so many workers holds a client's session.
+pub(crate) fn lane_of(client_id: &str, workers: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    client_id.hash(&mut hasher);
+    usize::try_from(hasher.finish() % workers.max(1) as u64).unwrap_or(0)
+}
+
 // === impl Lanes ===
 
 impl Lanes {
     /// The worker that holds a client's session.
     pub(crate) fn of(&self, client_id: &str) -> &mpsc::Sender<Command> {
-        let mut hasher = DefaultHasher::new();
-        client_id.hash(&mut hasher);
-        let lane = usize::try_from(hasher.finish() % self.0.len() as u64).unwrap_or(0);
-        &self.0[lane].commands
+        &self.0[lane_of(client_id, self.0.len())].commands
     }
 
     /// Waits until every worker has confirmed the epoch in force. Returns how many connections they ended.
@@ -140,8 +151,8 @@ impl Lanes {
 // === impl Broker ===
 
 impl Broker {
-    /// Starts the router and the workers. No listener is open yet: the rules are in force before the first client. To be
-    /// called on a runtime.
+    /// Starts the router and the workers, and brings back what the store holds. No listener is open yet: the rules are in
+    /// force before the first client. To be called on a runtime; blocks while the store is read.
     ///
     /// # Errors
     /// [`BrokerError::Fabric`] when threads cannot be started.
@@ -151,6 +162,7 @@ impl Broker {
         let links = fabric::start(&flow).map_err(|_| BrokerError::Fabric)?;
         let mut services = FabricTx::new(workers, flow.clone());
         services.plug(links.services);
+        let keeper = parts.store.as_ref().map(|_| Arc::new(Keeper::new(workers, &parts.boot_id)));
         let shared = Arc::new(Shared::new(
             parts.limits,
             parts.clock,
@@ -160,7 +172,13 @@ impl Broker {
             parts.guard,
             parts.credentials,
             parts.rulebook,
+            keeper,
         ));
+        let saved = parts.store.as_ref().map(|store| revive(&shared, &**store, workers)).unwrap_or_default();
+        let mut saved = saved.into_iter();
+        let keeping = parts.store.map(|store| KeeperThread::start(&shared, store)).transpose();
+        let keeping = keeping.map_err(|_| BrokerError::Fabric)?.flatten();
+        let (restored, all_restored) = std::sync::mpsc::channel();
         let (failure, failed) = mpsc::channel(workers);
         let (mut lanes, mut threads) = (Vec::new(), Vec::new());
         for (index, link) in links.workers.into_iter().enumerate() {
@@ -169,8 +187,9 @@ impl Broker {
             let fence = Arc::new(Fence::default());
             lanes.push(Lane { commands: tx, fence: fence.clone() });
             let (shared, failure) = (shared.clone(), failure.clone());
+            let (saved, restored) = (saved.next().unwrap_or_default(), restored.clone());
             let run = move || {
-                let work = || worker::run(index, shared, rx, fence.clone());
+                let work = || worker::run(index, shared, saved, restored, rx, fence.clone());
                 let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
                 fence.close();
                 if !matches!(end, Ok(Ok(()))) {
@@ -180,11 +199,14 @@ impl Broker {
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(run);
             threads.push(thread.map_err(|_| BrokerError::Fabric)?);
         }
+        // Whoever publishes first must find every subscription.
+        drop(restored);
+        all_restored.recv().ok();
         let (lanes, services) = (Lanes(lanes.into()), Arc::new(Mutex::new(services)));
         let supervisor = Supervisor { shared: shared.clone(), lanes: lanes.clone(), services: services.clone() };
         let supervising = tokio::spawn(supervisor.run());
         let (listeners, accepting) = (Vec::new(), Vec::new());
-        Ok(Self { shared, lanes, listeners, accepting, supervising, services, threads, failed })
+        Ok(Self { shared, lanes, listeners, accepting, supervising, services, threads, keeping, failed })
     }
 
     /// Opens the listeners. Either all open or none. Returns the bound addresses in the given order.
@@ -233,9 +255,12 @@ impl Broker {
         self.supervising.abort();
         let stopped = async {
             self.lanes.ask_all(Command::Stop).await;
-            let threads = self.threads;
-            let joined =
-                tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+            let (threads, keeping) = (self.threads, self.keeping);
+            let joined = tokio::task::spawn_blocking(move || {
+                threads.into_iter().for_each(|thread| drop(thread.join()));
+                // What the workers handed over last is written.
+                keeping.into_iter().for_each(KeeperThread::finish);
+            });
             joined.await.ok();
         };
         if tokio::time::timeout(deadline, stopped).await.is_err() {

@@ -15,6 +15,17 @@ pub enum Auth {
     Anonymous,
 }
 
+/// When a client is told that the gateway has its QoS 1 or 2 message, where the message has to outlive the gateway: it waits
+/// for a persistent session whose client is away, or is retained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acknowledge {
+    /// Once it is on disk: what is acknowledged survives a crash and a power cut.
+    #[default]
+    Disk,
+    /// At once. It is written soon after; a crash loses what came in the last half second.
+    Memory,
+}
+
 /// The PEM files of a TLS listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -70,6 +81,8 @@ pub struct ListenerConfig {
     pub max_pending_per_address: usize,
     /// How long a client may take from accept to a complete CONNECT.
     pub connect_timeout: Duration,
+    /// When messages that must not get lost are acknowledged.
+    pub acknowledge: Acknowledge,
 }
 
 /// What one session and the whole broker may use.
@@ -83,6 +96,8 @@ pub struct Limits {
     pub max_queued_messages: usize,
     /// Bytes queued for one session.
     pub max_queued_bytes: usize,
+    /// Bytes that wait for all sessions together.
+    pub max_queued_bytes_total: usize,
     /// Subscriptions of one session.
     pub max_subscriptions: usize,
     /// Sessions held for disconnected clients, in total.
@@ -94,6 +109,8 @@ pub struct Limits {
     pub max_keep_alive: Duration,
     /// Retained messages in total.
     pub max_retained: usize,
+    /// What retained messages may take in total, in bytes.
+    pub max_retained_bytes: usize,
     /// Topic aliases of one connection in each direction (MQTT 5): those a client may set up, and those set up for it.
     pub max_topic_alias: u16,
     /// Bytes waiting to be written to one client before QoS 0 messages for it are dropped.
@@ -134,11 +151,13 @@ impl Default for Limits {
             max_inflight: 100,
             max_queued_messages: 1000,
             max_queued_bytes: 1024 * 1024,
+            max_queued_bytes_total: 64 * 1024 * 1024,
             max_subscriptions: 200,
             max_sessions: 20_000,
             max_session_expiry: Duration::from_secs(7 * 24 * 3600),
             max_keep_alive: Duration::from_secs(20 * 60),
             max_retained: 50_000,
+            max_retained_bytes: 64 * 1024 * 1024,
             max_topic_alias: 16,
             max_unsent_bytes: 1024 * 1024,
             workers: 1,

@@ -15,6 +15,8 @@ const HEAD: usize = 1 + 8 + 8 + 8 + 8 + 2 + 2 + 4 + 2;
 /// What one elected member of a shared group takes.
 const ELECTED: usize = 4 + 8;
 const RETAIN: u8 = 0b100;
+/// The epoch of what comes from a time before this process. Rulebooks begin at 1.
+const NO_EPOCH: u64 = 0;
 
 /// What a publisher says about one message, before it is sealed.
 pub(crate) struct Letter<'a> {
@@ -94,6 +96,15 @@ impl Envelope {
         let properties_end = topic_end + number(37..41)?;
         let whole = bytes.len() >= properties_end && std::str::from_utf8(&bytes[thing_end..topic_end]).is_ok();
         whole.then_some(Self { bytes, thing_at, thing_end, topic_end, properties_end })
+    }
+
+    /// Opens what was on record. Its epoch is that of no rulebook, so it is judged anew wherever it turns up, and it
+    /// expires at `expires`. `None` if the bytes are no envelope.
+    pub(crate) fn restore(bytes: &[u8], expires: Option<Mono>) -> Option<Self> {
+        let mut bytes = BytesMut::from(bytes);
+        bytes.get_mut(9..17)?.copy_from_slice(&NO_EPOCH.to_be_bytes());
+        bytes.get_mut(17..25)?.copy_from_slice(&expires.map_or(u64::MAX, |at| at.0).to_be_bytes());
+        Self::open(bytes.freeze())
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {

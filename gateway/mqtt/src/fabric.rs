@@ -116,6 +116,14 @@ impl FabricTx {
         }
     }
 
+    /// The lanes that may hold what was pushed last for clients that are away, each with how many messages of this sender
+    /// it must have settled before that is safe.
+    pub(crate) fn awaited(&self) -> Vec<(usize, u64)> {
+        let lanes = self.pending.iter().enumerate();
+        let others = lanes.filter(|(lane, _)| *lane != self.source && self.flow.has_absent(*lane));
+        others.map(|(lane, pending)| (lane, pending.count())).collect()
+    }
+
     /// Hands the batch to the router, waking it once. It never blocks: a router that is too busy to be woken is woken by
     /// a later call. What a dead router does not take waits for the next one.
     pub(crate) fn hand(&mut self) {

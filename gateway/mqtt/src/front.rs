@@ -82,6 +82,7 @@ pub(crate) async fn greet(
                 since: shared.now(),
                 persistent,
                 will,
+                acknowledge: listener.acknowledge,
             };
             let lane = lanes.of(&connect.client_id);
             let Ok(stream) = stream.detach() else { return };

@@ -25,11 +25,13 @@ mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 mod groups;
+mod keeper;
 mod listener;
 mod meters;
 mod presence;
 mod refusals;
 mod retained;
+mod revive;
 mod session;
 mod shared;
 mod stream;
@@ -40,7 +42,8 @@ mod worker;
 
 pub use auth::{Credentials, fingerprint, hash_password};
 pub use broker::{Broker, BrokerError, Enforced, Handle, Parts};
-pub use config::{Auth, Limits, ListenerConfig, TlsFiles, Transport, WebSocketConfig};
+pub use config::{Acknowledge, Auth, Limits, ListenerConfig, TlsFiles, Transport, WebSocketConfig};
+pub use keeper::{Change, Store, StoreFailed, StoredRecord};
 pub use meters::Meters;
 pub use shared::{Clock, DeviceMessage, SessionInfo, Sink, ThingCounters};
 pub use tls::TlsError;

@@ -1,7 +1,7 @@
 //! A listener: it accepts, counts, and hands each connection to a task of its own. It never waits for a client.
 
 use crate::broker::Lanes;
-use crate::config::{Auth, ListenerConfig, Transport, WebSocketConfig};
+use crate::config::{Acknowledge, Auth, ListenerConfig, Transport, WebSocketConfig};
 use crate::front;
 use crate::shared::{Shared, lock};
 use crate::tls;
@@ -28,6 +28,7 @@ pub(crate) struct Listener {
     pub(crate) auth: Auth,
     pub(crate) policies: Arc<[String]>,
     pub(crate) connect_timeout: Duration,
+    pub(crate) acknowledge: Acknowledge,
     /// The TLS configuration for the next handshake; `None` on a plain listener.
     pub(crate) tls: ArcSwapOption<ServerConfig>,
     /// What a WebSocket must ask for; `None` on a listener without.
@@ -55,6 +56,7 @@ impl Listener {
             auth: config.auth,
             policies: config.policies.clone().into(),
             connect_timeout: config.connect_timeout,
+            acknowledge: config.acknowledge,
             tls: ArcSwapOption::new(tls),
             websocket: match &config.transport {
                 Transport::Tcp => None,

@@ -63,6 +63,12 @@ meters! {
     messages_dropped,
     #[doc = " Lifecycle events dropped because too many waited for the message router."]
     lifecycle_dropped,
+    #[doc = " Records of sessions and retained messages written to disk."]
+    records_written,
+    #[doc = " Records of sessions and retained messages that could not be read, or were too large to be written."]
+    records_skipped,
+    #[doc = " Commits of sessions and retained messages that failed and are tried again."]
+    store_failures,
     #[doc = " Packets that the standard does not allow."]
     violations,
     #[doc = " Times that a fresh message router took over."]

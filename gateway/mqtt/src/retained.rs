@@ -7,17 +7,26 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
-/// What all retained messages may take together, in bytes.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
-
 /// The retained messages by topic, at most so many and so much.
 #[derive(Debug)]
 pub(crate) struct Retained {
     messages: BTreeMap<String, Envelope>,
     bytes: usize,
     limit: usize,
+    max_bytes: usize,
+    /// What changed and is not on record yet; `None` if nothing is put on record.
+    log: Option<Vec<Change>>,
     /// When expired messages were last looked for to make room.
     swept: Mono,
+}
+
+/// One change.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// This is what is retained for its topic.
+    Kept(Envelope),
+    /// Nothing is retained for the topic any more.
+    Gone(String),
 }
 
 /// The store holds as many messages as it may; the message is delivered but not retained.
@@ -27,8 +36,28 @@ pub(crate) struct Full;
 // === impl Retained ===
 
 impl Retained {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { messages: BTreeMap::new(), bytes: 0, limit, swept: Mono(0) }
+    /// At most `limit` messages of at most `max_bytes` together. A log is kept if changes are to be put on record.
+    pub(crate) fn new(limit: usize, max_bytes: usize, recorded: bool) -> Self {
+        let log = recorded.then(Vec::new);
+        Self { messages: BTreeMap::new(), bytes: 0, limit, max_bytes, log, swept: Mono(0) }
+    }
+
+    /// What has changed since the last call, in order. What the gateway tells about itself is left out.
+    pub(crate) fn take_log(&mut self) -> Vec<Change> {
+        self.log.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn note(&mut self, topic: &str, change: impl FnOnce() -> Change) {
+        if let Some(log) = self.log.as_mut().filter(|_| !topic.starts_with("$SYS/")) {
+            log.push(change());
+        }
+    }
+
+    fn remove(&mut self, topic: &str) {
+        if let Some(old) = self.messages.remove(topic) {
+            self.bytes -= cost(&old);
+            self.note(topic, || Change::Gone(topic.to_owned()));
+        }
     }
 
     /// How many there are.
@@ -40,23 +69,22 @@ impl Retained {
     pub(crate) fn set(&mut self, message: &Envelope, now: Mono) -> Result<(), Full> {
         let old = self.messages.get(message.topic()).map_or(0, cost);
         if message.payload().is_empty() {
-            self.messages.remove(message.topic());
-            self.bytes -= old;
+            self.remove(message.topic());
             return Ok(());
         }
         if !self.has_room(message, old) && !self.sweep(now, message, old) {
             // What was retained is outdated: no message is better than the wrong one.
-            self.messages.remove(message.topic());
-            self.bytes -= old;
+            self.remove(message.topic());
             return Err(Full);
         }
+        self.note(message.topic(), || Change::Kept(message.clone()));
         self.bytes += cost(message);
         self.bytes -= self.messages.insert(message.topic().to_owned(), message.clone()).as_ref().map_or(0, cost);
         Ok(())
     }
 
     fn has_room(&self, message: &Envelope, old: usize) -> bool {
-        self.messages.len() - usize::from(old > 0) < self.limit && self.bytes - old + cost(message) <= MAX_BYTES
+        self.messages.len() - usize::from(old > 0) < self.limit && self.bytes - old + cost(message) <= self.max_bytes
     }
 
     /// Removes what has expired, at most once a second. Returns whether there is room then.
@@ -65,9 +93,12 @@ impl Retained {
             return false;
         }
         self.swept = now;
-        let topic = message.topic();
-        self.messages.retain(|name, kept| name == topic || kept.expires().is_none_or(|at| at > now));
-        self.bytes = self.messages.values().map(cost).sum();
+        let over = |kept: &Envelope| kept.expires().is_some_and(|at| at <= now);
+        let expired: Vec<_> =
+            self.messages.iter().filter(|(_, kept)| over(kept)).map(|(name, _)| name.clone()).collect();
+        for name in expired.iter().filter(|name| *name != message.topic()) {
+            self.remove(name);
+        }
         self.has_room(message, old)
     }
 
@@ -95,7 +126,7 @@ impl Retained {
             }
         }
         for name in expired {
-            self.bytes -= self.messages.remove(&name).as_ref().map_or(0, cost);
+            self.remove(&name);
         }
         selected
     }
@@ -114,6 +145,8 @@ mod tests {
     use crate::envelope::Letter;
     use cordon_core::judge;
     use cordon_core::policy::Action;
+
+    const MAX_BYTES: usize = 1024 * 1024;
 
     fn message(topic: &str, payload: &[u8], expires: Option<Mono>) -> Envelope {
         let letter = Letter {
@@ -136,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_filter_selects_what_it_matches_and_an_empty_body_removes() {
-        let mut store = Retained::new(10);
+        let mut store = Retained::new(10, MAX_BYTES, false);
         for topic in ["a", "a/b", "a/b/c", "ab", "$SYS/a"] {
             store.set(&message(topic, b"x", None), Mono(0)).unwrap();
         }
@@ -150,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_expired_message_is_gone_and_makes_room_and_a_full_store_says_so() {
-        let mut store = Retained::new(1);
+        let mut store = Retained::new(1, MAX_BYTES, false);
         store.set(&message("a", b"x", Some(Mono(5000))), Mono(0)).unwrap();
         assert_eq!(store.set(&message("b", b"x", None), Mono(4000)), Err(Full));
         assert_eq!(store.select("a", Mono(4000)).len(), 1);
@@ -161,12 +194,33 @@ mod tests {
 
     #[test]
     fn large_messages_fill_the_store_before_their_number_does() {
-        let mut store = Retained::new(100);
+        let mut store = Retained::new(100, MAX_BYTES, false);
         let body = vec![0; MAX_BYTES / 2];
         store.set(&message("a", &body, None), Mono(0)).unwrap();
         assert_eq!(store.set(&message("b", &body, None), Mono(0)), Err(Full));
         assert_eq!(store.set(&message("a", b"", None), Mono(0)), Ok(()));
         assert_eq!(store.set(&message("b", &body, None), Mono(0)), Ok(()));
         assert_eq!(store.bytes, store.messages.values().map(cost).sum::<usize>());
+    }
+
+    #[test]
+    fn every_change_is_told_but_what_the_gateway_says_about_itself() {
+        let mut store = Retained::new(2, MAX_BYTES, true);
+        store.set(&message("a", b"1", None), Mono(0)).unwrap();
+        store.set(&message("a", b"2", Some(Mono(50))), Mono(0)).unwrap();
+        store.set(&message("$SYS/a", b"1", None), Mono(0)).unwrap();
+        store.set(&message("none", b"", None), Mono(0)).unwrap();
+        assert_eq!(store.set(&message("b", b"1", None), Mono(0)), Err(Full));
+        assert!(store.select("+", Mono(60)).is_empty(), "it has expired");
+        let told: Vec<String> = store
+            .take_log()
+            .into_iter()
+            .map(|change| match change {
+                Change::Kept(message) => format!("{}={}", message.topic(), String::from_utf8_lossy(message.payload())),
+                Change::Gone(topic) => format!("{topic} gone"),
+            })
+            .collect();
+        assert_eq!(told, ["a=1", "a=2", "a gone"]);
+        assert!(store.take_log().is_empty());
     }
 }

@@ -5,20 +5,27 @@
 //! principal can take it over.
 
 mod aliases;
+mod answers;
 mod connection;
 mod delivery;
 mod ending;
+mod ledger;
+mod pool;
 mod pressure;
 mod verdicts;
 
+pub(crate) use answers::{Answers, Hold};
 pub(crate) use connection::{ConnectedAs, Connection, Will};
-pub(crate) use delivery::{Accepted, Delivery, Queued};
+pub(crate) use delivery::{Accepted, Delivery, Queued, Restored, Slot};
 pub(crate) use ending::Ending;
+pub(crate) use ledger::Change as Logged;
+pub(crate) use pool::Pool;
 pub(crate) use pressure::Pressure;
 pub(crate) use verdicts::Verdicts;
 
 use crate::auth::Identity;
 use crate::codec::Version;
+use crate::config::Acknowledge;
 use crate::refusals::Refusals;
 use crate::shared::{SessionInfo, ThingCounters, shown};
 use crate::subscriptions::{Subscriber, Terms};
@@ -30,6 +37,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Where a client's present or last connection came from.
@@ -43,6 +51,25 @@ pub(crate) struct Origin {
     pub(crate) since: Now,
     pub(crate) persistent: bool,
     pub(crate) will: bool,
+    /// When the listener's clients get their acknowledgements.
+    pub(crate) acknowledge: Acknowledge,
+}
+
+/// What there is to write about a session that outlives the gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Lasting {
+    /// Whether it does.
+    pub(crate) is: Cell<bool>,
+    /// Whether it is in line to be written.
+    pub(crate) changed: Cell<bool>,
+    /// Whether the session itself is to be written, and not only its deliveries.
+    pub(crate) session: Cell<bool>,
+    /// Whether its will is.
+    pub(crate) will: Cell<bool>,
+    /// Whether a will is on record.
+    pub(crate) has_will: Cell<bool>,
+    /// Whether it counts among those whose client is away.
+    pub(crate) absent: Cell<bool>,
 }
 
 /// A client's session.
@@ -61,6 +88,10 @@ pub(crate) struct Session {
     pub(crate) expiry: Cell<u32>,
     /// When the last connection ended, while there is none.
     pub(crate) left: Cell<Option<Mono>>,
+    /// How long the client had been away when the gateway started.
+    pub(crate) away: Cell<Duration>,
+    /// What is on record of it, if it outlives the gateway.
+    pub(crate) lasting: Lasting,
     /// Subscriptions by filter, as the client spelled it.
     pub(crate) filters: RefCell<BTreeMap<String, Terms>>,
     /// The bytes of those filters together.
@@ -103,6 +134,8 @@ impl Session {
             connection: RefCell::new(None),
             expiry: Cell::new(0),
             left: Cell::new(None),
+            away: Cell::new(Duration::ZERO),
+            lasting: Lasting::default(),
             filters: RefCell::default(),
             filter_bytes: Cell::new(0),
             delivery: RefCell::default(),

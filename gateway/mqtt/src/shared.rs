@@ -5,10 +5,12 @@ use crate::config::Limits;
 use crate::envelope::{Envelope, Letter};
 use crate::fabric::Flow;
 use crate::groups::Groups;
+use crate::keeper::Keeper;
 use crate::meters::Meters;
 use crate::presence::Presence;
 use crate::refusals::Refusals;
 use crate::retained::{Full, Retained};
+use crate::session::Pool;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cordon_core::detect::{LoginGuard, Refusal};
@@ -108,6 +110,10 @@ pub(crate) struct Shared {
     /// The shared groups, while there is more than one worker.
     pub(crate) groups: Groups,
     pub(crate) presence: Presence,
+    /// What puts sessions and retained messages on record, if anything does.
+    pub(crate) keeper: Option<Arc<Keeper>>,
+    /// What may wait for all sessions together.
+    pub(crate) pool: Arc<Pool>,
     /// Refusals that no session holds.
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) guard: Arc<Mutex<LoginGuard>>,
@@ -131,6 +137,7 @@ impl Shared {
         guard: Arc<Mutex<LoginGuard>>,
         credentials: Arc<Credentials>,
         rulebook: Arc<Rulebook>,
+        keeper: Option<Arc<Keeper>>,
     ) -> Self {
         let epoch = AtomicU64::new(rulebook.epoch);
         let mut key = [0; 32];
@@ -138,8 +145,10 @@ impl Shared {
         getrandom::fill(&mut key).ok();
         Self {
             groups: Groups::default(),
-            retained: Mutex::new(Retained::new(limits.max_retained)),
             presence: Presence::new(key),
+            retained: Mutex::new(Retained::new(limits.max_retained, limits.max_retained_bytes, keeper.is_some())),
+            keeper,
+            pool: Arc::new(Pool::new(limits.max_queued_bytes_total)),
             refusals: Mutex::default(),
             limits,
             clock,
@@ -200,6 +209,12 @@ impl Shared {
 
     pub(crate) fn next_session(&self) -> u64 {
         self.next_session.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Numbers begin after those that are known from before.
+    pub(crate) fn number_after(&self, session: u64, message: u64) {
+        self.next_session.fetch_max(session.saturating_add(1), Ordering::AcqRel);
+        self.next_message.fetch_max(message.saturating_add(1), Ordering::AcqRel);
     }
 }
 

@@ -5,12 +5,15 @@
 
 mod acks;
 mod admit;
+mod answers;
 mod enforce;
 mod inbound;
 mod leave;
 mod lifecycle;
 mod outbound;
+mod persist;
 mod pressure;
+mod restore;
 mod serve;
 mod subscribe;
 mod tally;
@@ -20,8 +23,9 @@ use crate::auth::Identity;
 use crate::envelope::{Envelope, Letter};
 use crate::fabric::{FabricRx, FabricTx, Link};
 use crate::fence::Fence;
+use crate::keeper::{Entry, Saved};
 use crate::retained::Full;
-use crate::session::{ConnectedAs, Ending, Origin, Session};
+use crate::session::{ConnectedAs, Connection, Ending, Origin, Session};
 use crate::shared::{SessionInfo, Shared, lock};
 use crate::stream::{Detached, LINGER, SCRATCH};
 use crate::subscriptions::Subscriptions;
@@ -101,6 +105,19 @@ pub(crate) struct Worker {
     pub(crate) tally: tally::Tally,
     pub(crate) versions: RefCell<versions::Versions>,
     pub(crate) notices: RefCell<lifecycle::Notices>,
+    /// Lasting sessions with changes that are not handed over yet; see [`persist`].
+    pub(crate) changed: RefCell<Vec<Rc<Session>>>,
+    /// Removals of what sessions had on record that do not last any more.
+    pub(crate) struck: RefCell<Vec<Entry>>,
+    pub(crate) retained_changed: Cell<bool>,
+    /// Whether an answer waits for what is handed over next.
+    pub(crate) urgent: Cell<bool>,
+    /// The ticket of what was handed over last.
+    pub(crate) ticket: Cell<u64>,
+    /// Lasting sessions whose clients are away.
+    pub(crate) absent: Cell<usize>,
+    /// Connections with answers that wait; see [`answers`].
+    pub(crate) waiting: RefCell<Vec<(Rc<Session>, Rc<Connection>)>>,
     fence: Arc<Fence>,
     /// Held by every task that may still write to a client.
     pub(crate) busy: mpsc::Sender<Infallible>,
@@ -110,6 +127,8 @@ pub(crate) struct Worker {
 pub(crate) fn run(
     index: usize,
     shared: Arc<Shared>,
+    saved: Vec<Saved>,
+    restored: std::sync::mpsc::Sender<Infallible>,
     commands: mpsc::Receiver<Command>,
     fence: Arc<Fence>,
 ) -> io::Result<()> {
@@ -133,9 +152,19 @@ pub(crate) fn run(
         tally: tally::Tally::default(),
         versions: RefCell::default(),
         notices: RefCell::default(),
+        changed: RefCell::default(),
+        struck: RefCell::default(),
+        retained_changed: Cell::new(false),
+        urgent: Cell::new(false),
+        ticket: Cell::new(0),
+        absent: Cell::new(0),
+        waiting: RefCell::default(),
         fence,
         busy,
     });
+    worker.restore(saved);
+    // Whoever waits for this waits until nobody holds it any more.
+    drop(restored);
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
         worker.obey(commands).await;
@@ -157,6 +186,7 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = self.fence.asked() => self.attend(),
+                () = self.committed() => self.release_all(),
                 _ = tick.tick() => self.tick(self.shared.now()),
                 command = commands.recv() => match command {
                     Some(Command::Plug(link)) => {
@@ -179,6 +209,14 @@ impl Worker {
                     None => return,
                 },
             }
+        }
+    }
+
+    /// Waits until something has become durable.
+    async fn committed(&self) {
+        match &self.shared.keeper {
+            Some(keeper) => keeper.woken(self.index).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -220,6 +258,15 @@ impl Worker {
                 done += self.deliver(&message, now).max(MESSAGE);
                 next = if done < BATCH { fabric.next().now_or_never() } else { None };
             }
+            self.persist(true);
+            if let Some(keeper) = &self.shared.keeper {
+                let awaited = self.absent.get() > 0;
+                self.shared.flow.settle(self.index, |source| {
+                    if awaited {
+                        keeper.wake(source)
+                    }
+                });
+            }
             self.write_all();
             fabric.drained();
             self.attend();
@@ -234,6 +281,9 @@ impl Worker {
     /// Seals a message, keeps it if it is to be retained, and adds it to what [`Worker::hand_over`] delivers.
     pub(crate) fn post(&self, letter: &Letter<'_>, permit: Permit, now: Now) -> (usize, Result<(), Full>) {
         let (message, kept) = self.shared.seal(letter, permit, now.mono);
+        if letter.retain {
+            self.retained_changed.set(true);
+        }
         self.fabric.borrow_mut().push(&message);
         let size = message.size();
         self.local.borrow_mut().push_back(message);
@@ -243,6 +293,7 @@ impl Worker {
     /// Delivers what was posted: here to the clients of this worker, by the fabric to those of others.
     pub(crate) fn hand_over(self: &Rc<Self>, now: Now) {
         self.deliver_local(now);
+        self.persist(self.urgent.take());
         self.fabric.borrow_mut().hand();
     }
 
@@ -265,9 +316,12 @@ impl Worker {
             self.report(session, now);
             match session.connection() {
                 Some(connection) if connection.is_silent(now.mono) => connection.end(Ending::KeepAlive),
-                Some(_) => {}
+                Some(_) => {
+                    session.delivery.borrow_mut().age();
+                }
                 None => self.expire(session, now.mono),
             }
+            self.touch(session);
         }
         if !counters.is_empty() {
             self.shared.sink.observe(counters);
@@ -278,7 +332,12 @@ impl Worker {
         }
         self.publish_due_wills(now);
         self.tell_waiting(now);
+        // What has expired in the retained store meanwhile goes from the record too.
+        if self.index == 0 {
+            self.retained_changed.set(true);
+        }
         self.hand_over(now);
+        self.release_all();
         self.measure();
         self.write_all();
     }
@@ -289,8 +348,8 @@ impl Worker {
         repeats.into_iter().for_each(|event| self.shared.sink.event(event));
         let dropped = session.dropped.take();
         if dropped > 0 {
-            let event =
-                session.event(Code::MessageDropped, now).rule("limits.max_queued_messages, limits.max_queued_bytes");
+            let limits = "limits.max_queued_messages, limits.max_queued_bytes, limits.max_queued_bytes_total";
+            let event = session.event(Code::MessageDropped, now).rule(limits);
             self.shared.sink.event(event.count(dropped));
         }
     }
@@ -298,7 +357,7 @@ impl Worker {
     fn expire(self: &Rc<Self>, session: &Rc<Session>, now: Mono) {
         let limit = self.shared.limits.max_session_expiry;
         let stay = Duration::from_secs(u64::from(session.expiry.get())).min(limit);
-        if session.left.get().is_some_and(|left| now.since(left) >= stay) {
+        if session.left.get().is_some_and(|left| now.since(left) + session.away.get() >= stay) {
             self.forget(session);
         }
     }

@@ -38,6 +38,11 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
         max_inflight: section.number("max_inflight", default.max_inflight, 1..=65_535),
         max_queued_messages: section.number("max_queued_messages", default.max_queued_messages, 1..=1_000_000),
         max_queued_bytes: section.size("max_queued_bytes", default.max_queued_bytes, 4 * KIB..=GIB),
+        max_queued_bytes_total: section.size(
+            "max_queued_bytes_total",
+            default.max_queued_bytes_total,
+            64 * KIB..=64 * GIB,
+        ),
         max_subscriptions: section.number("max_subscriptions", default.max_subscriptions, 1..=100_000),
         max_sessions: section.number("max_sessions", default.max_sessions, 1..=1_000_000),
         max_session_expiry: section.duration(
@@ -51,6 +56,7 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
             Duration::from_secs(1)..=Duration::from_secs(u64::from(u16::MAX)),
         ),
         max_retained: section.number("max_retained", default.max_retained, 0..=10_000_000),
+        max_retained_bytes: section.size("max_retained_bytes", default.max_retained_bytes, 64 * KIB..=64 * GIB),
         max_topic_alias: section.number("max_topic_alias", default.max_topic_alias, 0..=65_535),
         max_unsent_bytes: section.size("max_unsent_bytes", default.max_unsent_bytes, 4 * KIB..=GIB),
         workers: section.number("workers", default.workers, 1..=4),

@@ -3,12 +3,14 @@
 use super::gateway::thing_name;
 use super::source::{Section, Wrong};
 use super::transport;
-use cordon_mqtt::{Auth, ListenerConfig, TlsFiles};
+use cordon_mqtt::{Acknowledge, Auth, ListenerConfig, TlsFiles};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 const AUTHS: [(&str, Auth); 3] =
     [("certificate", Auth::Certificate), ("password", Auth::Password), ("anonymous", Auth::Anonymous)];
+
+const ACKNOWLEDGES: [(&str, Acknowledge); 2] = [("disk", Acknowledge::Disk), ("memory", Acknowledge::Memory)];
 
 /// Reads every listener. One that is wrong is told and comes back with defaults.
 pub(super) fn read(root: &Section<'_>) -> Vec<ListenerConfig> {
@@ -33,6 +35,7 @@ fn listener(section: Section<'_>) -> ListenerConfig {
         max_connections: section.number("max_connections", 10_000, 1..=1_000_000),
         max_pending: section.number("max_pending", 512, 1..=65_536),
         max_pending_per_address: section.number("max_pending_per_address", 256, 1..=65_536),
+        acknowledge: section.choice("acknowledge", &ACKNOWLEDGES).unwrap_or_default(),
         connect_timeout: section.duration(
             "connect_timeout",
             Duration::from_secs(10),

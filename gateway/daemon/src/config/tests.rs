@@ -4,7 +4,7 @@
 
 use super::*;
 use cordon_control::Role;
-use cordon_mqtt::{Auth, Transport};
+use cordon_mqtt::{Acknowledge, Auth, Transport};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -34,6 +34,7 @@ fn the_least_configuration_has_defaults_for_everything() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.listeners[0].auth, Auth::Password);
     assert_eq!(config.listeners[0].connect_timeout, Duration::from_secs(10));
+    assert_eq!(config.listeners[0].acknowledge, Acknowledge::Disk);
     assert_eq!((config.sys.interval, config.sys.is_on()), (Duration::from_secs(10), false));
     assert_eq!((config.login.failures, config.isolation.max_automatic_percent), (5, 10));
     assert_eq!((config.journal.max_bytes, config.outbox.max_bytes), (1 << 30, 64 << 20));
@@ -53,10 +54,13 @@ break_glass = ["pump-01"]
 name = "tls"
 bind = "[::1]:8883"
 auth = "certificate"
+acknowledge = "memory"
 tls = { certificate = "a.pem", key = "a.key", client_ca = "ca.pem", crl = "ca.crl" }
 [limits]
 max_packet_size = "1MiB"
 workers = 2
+max_queued_bytes_total = "128MiB"
+max_retained_bytes = "1MiB"
 [[profile]]
 name = "plant"
 applies_to = ["group:line-1", "version:<1.3.0"]
@@ -88,6 +92,8 @@ format = "json"
     assert_eq!(tls.key, Path::new("/etc/cordon/a.key"));
     assert_eq!(tls.crl.as_deref(), Some(Path::new("/etc/cordon/ca.crl")));
     assert_eq!((config.limits.max_packet_size, config.limits.workers), (1 << 20, 2));
+    assert_eq!((config.limits.max_queued_bytes_total, config.limits.max_retained_bytes), (128 << 20, 1 << 20));
+    assert_eq!(config.listeners[0].acknowledge, Acknowledge::Memory);
     assert_eq!(config.profiles[0].applies_to.len(), 2);
     assert_eq!(config.control.unwrap().bind.to_string(), "127.0.0.1:7443");
     assert_eq!(config.operators[0].role, Role::Admin);
@@ -162,6 +168,11 @@ fn each_mistake_names_its_line_its_key_and_what_to_write() {
             "6: sys.interval: this is too often; write at least \"1s\", or \"0s\" for never",
         ),
         ("[sys]\ninterval = \"2h\"\n", "6: sys.interval: 2h is out of range; write \"0s\" to \"1h\""),
+        (
+            "[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:1884\"\nauth = \"password\"\nacknowledge = \"dsk\"\n",
+            "9: listener b: acknowledge: \"dsk\" is not known here; did you mean \"disk\"?",
+        ),
+        ("[limits]\nmax_retained_bytes = 1\n", "6: limits.max_retained_bytes: 1 is out of range; write 64KiB to 64GiB"),
         ("[sys]\nreaders = [\"grup:ops\"]\n", "6: sys.readers: `grup:ops` is no selector; did you mean \"group\"?"),
         ("[sys]\nreader = [\"all\"]\n", "6: sys.reader: unknown key; did you mean \"readers\"?"),
         ("log = 1\n", "1: log: this must be a table; write [log] on a line of its own"),

@@ -17,19 +17,19 @@ async fn records_of_any_key_and_size_come_back_after_a_restart() {
     let long = "plant/".repeat(10_000);
     let records = [("", vec![]), ("a", vec![1]), ("a/b", vec![2; 5000]), (long.as_str(), vec![3; 300_000])];
     for (key, value) in &records {
-        state.put(Bucket::Retained, key, value.clone()).await.unwrap();
+        state.put(Bucket::Shadows, key, value.clone()).await.unwrap();
     }
-    state.put(Bucket::Sessions, "a", vec![9]).await.unwrap();
+    state.put(Bucket::Registry, "a", vec![9]).await.unwrap();
     state.shutdown(PATIENCE).await.unwrap();
     drop(state);
 
     let state = open(dir.path());
-    let listed = state.list(Bucket::Retained).await.unwrap();
+    let listed = state.list(Bucket::Shadows).await.unwrap();
     let wanted: Vec<_> = records.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     assert_eq!(listed, wanted);
-    state.remove(Bucket::Retained, &long).await.unwrap();
-    assert_eq!(state.get(Bucket::Retained, &long).await.unwrap(), None);
-    assert_eq!(state.get(Bucket::Retained, "a").await.unwrap(), Some(vec![1]));
+    state.remove(Bucket::Shadows, &long).await.unwrap();
+    assert_eq!(state.get(Bucket::Shadows, &long).await.unwrap(), None);
+    assert_eq!(state.get(Bucket::Shadows, "a").await.unwrap(), Some(vec![1]));
     assert_eq!(state.list(Bucket::Orders).await.unwrap(), []);
 }
 

@@ -23,6 +23,10 @@ struct Lane {
     filters: AtomicUsize,
     /// Messages taken, by sender: the workers and, last, the gateway's services.
     taken: Vec<AtomicU64>,
+    /// Messages of which everything is done that must outlive the gateway, by sender.
+    settled: Vec<AtomicU64>,
+    /// Lasting sessions of the worker whose clients are away.
+    absent: AtomicUsize,
     room: Notify,
 }
 
@@ -35,6 +39,8 @@ impl Flow {
             drained: AtomicU64::new(0),
             filters: AtomicUsize::new(0),
             taken: (0..=workers).map(|_| AtomicU64::new(0)).collect(),
+            settled: (0..=workers).map(|_| AtomicU64::new(0)).collect(),
+            absent: AtomicUsize::new(0),
             room: Notify::new(),
         };
         Self { lanes: (0..workers).map(lane).collect(), lost: Notify::new() }
@@ -71,6 +77,32 @@ impl Flow {
     /// How many messages of a sender a worker has taken since the gateway started.
     pub(super) fn taken(&self, lane: usize, source: usize) -> u64 {
         self.lanes[lane].taken[source].load(Ordering::Acquire)
+    }
+
+    /// Notes how many lasting sessions of a worker have clients that are away. Only then do senders wait for it to settle.
+    pub(crate) fn set_absent(&self, lane: usize, sessions: usize) {
+        self.lanes[lane].absent.store(sessions, Ordering::Release);
+    }
+
+    pub(super) fn has_absent(&self, lane: usize) -> bool {
+        self.lanes[lane].absent.load(Ordering::Acquire) > 0
+    }
+
+    /// A worker has delivered everything it took and handed over what must outlive the gateway. Calls `wake` for each
+    /// sender that this may concern.
+    pub(crate) fn settle(&self, lane: usize, mut wake: impl FnMut(usize)) {
+        let lane = &self.lanes[lane];
+        for (source, (taken, settled)) in lane.taken.iter().zip(&lane.settled).enumerate() {
+            let taken = taken.load(Ordering::Acquire);
+            if settled.swap(taken, Ordering::AcqRel) != taken {
+                wake(source);
+            }
+        }
+    }
+
+    /// Whether a worker has settled so many messages of a sender.
+    pub(crate) fn is_settled(&self, lane: usize, source: usize, count: u64) -> bool {
+        self.lanes[lane].settled[source].load(Ordering::Acquire) >= count
     }
 
     /// Lets senders go on if the worker has room.

@@ -25,6 +25,11 @@ impl Pending {
         self.gone += count as u64;
     }
 
+    /// How many messages were ever pushed.
+    pub(super) fn count(&self) -> u64 {
+        self.gone + self.messages.len() as u64
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Bytes> {
         self.messages.iter()
     }

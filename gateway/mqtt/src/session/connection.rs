@@ -1,13 +1,14 @@
 //! One network connection of a session.
 
-use super::Ending;
 use super::aliases::{Aliases, Naming};
+use super::{Answers, Ending, Hold};
 use crate::codec::encode::Outgoing;
 use crate::codec::{ConnectProperties, QoS, Version};
 use crate::config::Limits;
 use crate::connack::server_keep_alive;
 use crate::stream::Stream;
 use crate::worker::Stencil;
+use bytes::BytesMut;
 use cordon_core::time::Mono;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -51,6 +52,11 @@ pub(crate) struct Connection {
     pub(crate) aliases: RefCell<Vec<Option<Box<str>>>>,
     /// Held until the session lets go of the connection.
     pub(crate) place: Cell<Option<OwnedSemaphorePermit>>,
+    /// Whether acknowledgements wait until what they promise is durable.
+    pub(crate) waits: Cell<bool>,
+    pub(crate) answers: RefCell<Answers>,
+    /// Whether the worker looks at them when something has become durable.
+    pub(crate) in_line: Cell<bool>,
 }
 
 // === impl Connection ===
@@ -80,6 +86,9 @@ impl Connection {
             told: RefCell::new(Aliases::new(connect.alias_maximum.min(limits.max_topic_alias))),
             aliases: RefCell::default(),
             place: Cell::new(Some(place)),
+            waits: Cell::new(false),
+            answers: RefCell::default(),
+            in_line: Cell::new(false),
         }
     }
 
@@ -94,7 +103,9 @@ impl Connection {
     }
 
     pub(crate) fn is_silent(&self, now: Mono) -> bool {
-        !self.keep_alive.is_zero() && now.since(self.last_packet.get()) >= self.keep_alive
+        !self.answers.borrow().is_full()
+            && !self.keep_alive.is_zero()
+            && now.since(self.last_packet.get()) >= self.keep_alive
     }
 
     /// Whether the client takes a packet of so many bytes (MQTT-3.1.2-24).
@@ -126,6 +137,16 @@ impl Connection {
     /// Whether packets for the client may stand on earlier ones, by a topic alias.
     pub(crate) fn has_told_aliases(&self) -> bool {
         self.told.borrow().are_used()
+    }
+
+    /// Answers with what `encode` appends, now or when its turn has come.
+    pub(crate) fn answer(&self, hold: Hold, encode: impl FnOnce(&mut BytesMut)) {
+        let mut answers = self.answers.borrow_mut();
+        if hold == Hold::No && answers.is_empty() {
+            encode(self.stream.borrow_mut().out());
+        } else {
+            answers.push(hold, Vec::new(), encode);
+        }
     }
 
     /// Writes as much as the socket takes; the connection's task writes the rest when it takes more.

@@ -1,11 +1,20 @@
 //! Messages on their way to one client: the queue, the window of unacknowledged ones, and the identifiers of QoS 2
 //! messages received but not released (MQTT 5, 4.3 and 4.4). A state machine without I/O.
+//!
+//! The deliveries of a lasting session keep a log of what must be on record; see [`Delivery::take_log`].
 
+mod lasting;
+
+use super::ledger::{Change, Ledger};
+use super::pool::Pool;
 use crate::codec::QoS;
 use crate::envelope::Envelope;
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 use std::rc::Rc;
+use std::sync::Arc;
+
+pub(crate) use lasting::Restored;
 
 /// A message with the terms of its delivery to one client.
 #[derive(Debug, Clone)]
@@ -15,6 +24,16 @@ pub(crate) struct Queued {
     pub(crate) retain: bool,
     /// Identifiers of the subscriptions it matched.
     pub(crate) ids: Option<Rc<[u32]>>,
+    pub(crate) slot: Slot,
+}
+
+/// Where a message stands in the record of a lasting session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Slot {
+    /// Its place; 0 before it has one.
+    place: u64,
+    /// The packet identifier that it will be sent under.
+    planned: Option<NonZeroU16>,
 }
 
 /// A message that was sent and not yet acknowledged.
@@ -49,6 +68,12 @@ pub(crate) struct Delivery {
     /// How many of them the client may have on top, because it brought them from its last connection: its quota begins
     /// anew with each (MQTT 5, 4.9).
     carried: usize,
+    /// What is on record, for a lasting session.
+    ledger: Option<Box<Ledger>>,
+    /// What all sessions share.
+    pool: Option<Arc<Pool>>,
+    /// Bytes of unacknowledged messages, while the client is away.
+    parked: usize,
 }
 
 // === impl Delivery ===
@@ -81,6 +106,7 @@ impl Delivery {
 
     /// A new connection begins: everything unacknowledged is to be sent again, in its first order (MQTT-4.4.0-1).
     pub(crate) fn resume(&mut self) {
+        self.unpark();
         self.due = self.flights.len();
         self.carried = self.unreleased.len();
     }
@@ -101,12 +127,18 @@ impl Delivery {
     }
 
     /// Puts a message at the end of the queue.
-    pub(crate) fn enqueue(&mut self, queued: Queued, max_messages: usize, max_bytes: usize) -> Accepted {
+    pub(crate) fn enqueue(&mut self, mut queued: Queued, max_messages: usize, max_bytes: usize) -> Accepted {
         let size = queued.message.size();
         if self.queue.len() >= max_messages || self.queued_bytes + size > max_bytes {
             return Accepted::Dropped;
         }
+        if self.pool.as_ref().is_some_and(|pool| !pool.take(size)) {
+            return Accepted::Dropped;
+        }
         self.queued_bytes += size;
+        if let Some(ledger) = &mut self.ledger {
+            queued.slot.place = ledger.place();
+        }
         self.queue.push_back(queued);
         Accepted::Queued
     }
@@ -118,6 +150,9 @@ impl Delivery {
         }
         let queued = self.queue.pop_front()?;
         self.queued_bytes -= queued.message.size();
+        if let Some(pool) = &self.pool {
+            pool.give(queued.message.size());
+        }
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
         }
@@ -125,15 +160,15 @@ impl Delivery {
     }
 
     /// Gives a QoS 1 or 2 message a packet identifier and keeps it until it is acknowledged.
-    pub(crate) fn take_off(&mut self, queued: Queued) -> NonZeroU16 {
-        let packet_id = loop {
-            self.last_id = self.last_id.wrapping_add(1);
-            if let Some(id) = NonZeroU16::new(self.last_id)
-                && !self.flights.iter().any(|flight| flight.packet_id == id)
-            {
-                break id;
+    pub(crate) fn take_off(&mut self, mut queued: Queued) -> NonZeroU16 {
+        let planned = queued.slot.planned.filter(|id| self.flight(*id).is_none());
+        let packet_id = planned.unwrap_or_else(|| self.fresh_id());
+        if let Some(ledger) = &mut self.ledger {
+            ledger.used(packet_id);
+            if queued.slot.place == 0 {
+                queued.slot.place = ledger.place();
             }
-        };
+        }
         self.flights.push_back(Flight { packet_id, queued, released: false });
         packet_id
     }
@@ -145,21 +180,30 @@ impl Delivery {
         if at >= self.flights.len() - self.due {
             self.due -= 1;
         }
-        self.flights.remove(at);
+        let done = self.flights.remove(at);
+        if let (Some(ledger), Some(flight)) = (&mut self.ledger, done) {
+            ledger.forget(flight.queued.slot.place, None);
+        }
         if self.flights.is_empty() {
             self.flights = VecDeque::new();
         }
         true
     }
 
-    /// PUBREC: the client has the message. `false` if there is no such QoS 2 message.
-    pub(crate) fn release(&mut self, packet_id: NonZeroU16) -> bool {
-        let flight = self.flights.iter_mut().find(|flight| flight.packet_id == packet_id);
-        flight.is_some_and(|flight| {
-            let fits = flight.queued.qos == QoS::ExactlyOnce;
-            flight.released |= fits;
-            fits
-        })
+    /// PUBREC: the client has the message. `None` if there is no such QoS 2 message; else whether it is on record, which
+    /// must say so before PUBREL lets the client forget the identifier.
+    pub(crate) fn release(&mut self, packet_id: NonZeroU16) -> Option<bool> {
+        let flight = self.flights.iter_mut().find(|flight| flight.packet_id == packet_id)?;
+        if flight.queued.qos != QoS::ExactlyOnce {
+            return None;
+        }
+        let known = std::mem::replace(&mut flight.released, true);
+        let place = flight.queued.slot.place;
+        let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.is_kept(place)) else { return Some(false) };
+        if !known {
+            ledger.kept(place, false);
+        }
+        Some(true)
     }
 
     /// Whether the identifier belongs to a QoS 2 message of the client that is not yet released.
@@ -179,118 +223,40 @@ impl Delivery {
 
     /// PUBREL for a received QoS 2 message. `false` if there is no such message.
     pub(crate) fn released(&mut self, packet_id: NonZeroU16) -> bool {
-        self.unreleased.remove(&packet_id.get())
+        let known = self.unreleased.remove(&packet_id.get());
+        if let Some(ledger) = self.ledger.as_mut().filter(|_| known) {
+            ledger.log.push(Change::Released(packet_id.get()));
+        }
+        known
+    }
+
+    /// A packet identifier that nothing uses.
+    fn fresh_id(&mut self) -> NonZeroU16 {
+        let mut tried = 0_u32;
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            let Some(id) = NonZeroU16::new(self.last_id) else { continue };
+            tried += 1;
+            // When all others are taken, a planned one will do: its message gets another when it is sent.
+            let planned =
+                tried <= u32::from(u16::MAX) && self.ledger.as_ref().is_some_and(|ledger| ledger.is_planned(id));
+            if !planned && !self.flights.iter().any(|flight| flight.packet_id == id) {
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.reserve(id.get());
+                }
+                return id;
+            }
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(pool) = &self.pool {
+            pool.give(self.queued_bytes + self.parked);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
-    use super::*;
-    use crate::envelope::Letter;
-    use cordon_core::judge;
-    use cordon_core::policy::Action;
-
-    fn queued(payload: &str, qos: QoS) -> Queued {
-        let letter = Letter {
-            qos,
-            retain: false,
-            publisher: 1,
-            thing: "",
-            epoch: 0,
-            expires: None,
-            topic: "t",
-            properties: &[],
-            payload: payload.as_bytes(),
-        };
-        let message = Envelope::seal(&letter, 0, &[], judge::judge_gateway(Action::Publish, "t"));
-        Queued { message, qos, retain: false, ids: None }
-    }
-
-    #[test]
-    fn the_window_bounds_what_is_unacknowledged_and_order_is_kept() {
-        let mut delivery = Delivery::default();
-        for name in ["a", "b", "c"] {
-            assert_eq!(delivery.enqueue(queued(name, QoS::AtLeastOnce), 10, 1000), Accepted::Queued);
-        }
-        let mut sent = Vec::new();
-        while let Some(next) = delivery.next(2) {
-            sent.push(String::from_utf8(next.message.payload().to_vec()).unwrap());
-            delivery.take_off(next);
-        }
-        assert_eq!(sent, ["a", "b"]);
-        assert!(delivery.done(NonZeroU16::new(2).unwrap()), "acknowledgements may come out of order");
-        assert_eq!(delivery.next(2).unwrap().message.payload(), b"c");
-    }
-
-    #[test]
-    fn a_full_queue_drops_the_newest() {
-        let mut delivery = Delivery::default();
-        assert_eq!(delivery.enqueue(queued("a", QoS::AtLeastOnce), 1, 1000), Accepted::Queued);
-        assert_eq!(delivery.enqueue(queued("b", QoS::AtLeastOnce), 1, 1000), Accepted::Dropped);
-        assert_eq!(delivery.enqueue(queued("b", QoS::AtLeastOnce), 10, 1), Accepted::Dropped);
-        assert_eq!(delivery.next(1).unwrap().message.payload(), b"a");
-    }
-
-    #[test]
-    fn identifiers_in_use_are_not_given_twice() {
-        let mut delivery = Delivery::default();
-        let first = delivery.take_off(queued("a", QoS::AtLeastOnce));
-        for _ in 0..65_534 {
-            let id = delivery.take_off(queued("b", QoS::AtLeastOnce));
-            assert!(delivery.done(id));
-        }
-        assert_ne!(delivery.take_off(queued("c", QoS::AtLeastOnce)), first);
-    }
-
-    #[test]
-    fn a_repeated_qos_2_message_is_recognised_until_it_is_released() {
-        let (mut delivery, id) = (Delivery::default(), NonZeroU16::new(7).unwrap());
-        assert_eq!(delivery.arrive(id, 1), Some(true));
-        assert_eq!(delivery.arrive(id, 1), Some(false));
-        assert_eq!(delivery.arrive(NonZeroU16::new(8).unwrap(), 1), None);
-        assert!(delivery.released(id));
-        assert!(!delivery.released(id));
-        assert_eq!(delivery.arrive(id, 1), Some(true));
-    }
-
-    #[test]
-    fn a_resumed_client_has_its_whole_quota_again_but_not_without_end() {
-        let mut delivery = Delivery::default();
-        let arrive = |delivery: &mut Delivery, id| delivery.arrive(NonZeroU16::new(id).unwrap(), 2);
-        for (resumed, ids) in [(false, 1..=2), (true, 3..=4)] {
-            if resumed {
-                delivery.resume();
-            }
-            assert!(ids.clone().all(|id| arrive(&mut delivery, id) == Some(true)));
-            assert_eq!(arrive(&mut delivery, ids.end() + 1), None);
-        }
-        delivery.resume();
-        assert_eq!(arrive(&mut delivery, 5), None, "who never releases gets no further quota");
-    }
-
-    #[test]
-    fn only_a_qos_2_message_can_be_released() {
-        let mut delivery = Delivery::default();
-        let once = delivery.take_off(queued("a", QoS::AtLeastOnce));
-        let exactly = delivery.take_off(queued("b", QoS::ExactlyOnce));
-        assert!(!delivery.release(once));
-        assert!(delivery.release(exactly));
-        assert!(delivery.flight(exactly).unwrap().released);
-    }
-
-    #[test]
-    fn a_resumed_session_sends_again_in_order_within_the_window_and_before_anything_new() {
-        let mut delivery = Delivery::default();
-        let ids = ["a", "b", "c"].map(|name| delivery.take_off(queued(name, QoS::AtLeastOnce)));
-        delivery.enqueue(queued("d", QoS::AtLeastOnce), 10, 1000);
-        delivery.resume();
-        assert_eq!(delivery.again(2).unwrap().packet_id, ids[0]);
-        assert_eq!(delivery.again(2).unwrap().packet_id, ids[1]);
-        assert!(delivery.again(2).is_none() && delivery.next(2).is_none() && !delivery.is_free(2));
-        assert!(delivery.done(ids[1]));
-        assert_eq!(delivery.again(2).unwrap().packet_id, ids[2]);
-        assert!(delivery.done(ids[0]));
-        assert_eq!(delivery.next(2).unwrap().message.payload(), b"d");
-    }
-}
+mod tests;

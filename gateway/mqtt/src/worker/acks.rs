@@ -6,7 +6,7 @@
 
 use super::inbound::broken;
 use crate::codec::{Ack, QoS, ReasonCode, Version, encode};
-use crate::session::{Connection, Ending, Session};
+use crate::session::{Connection, Ending, Hold, Session};
 
 /// PUBACK: the answer to a QoS 1 message. A failure acknowledges too (MQTT-4.4.0-2).
 pub(super) fn acknowledged(session: &Session, version: Version, ack: &Ack<'_>) -> Result<(), Ending> {
@@ -18,8 +18,9 @@ pub(super) fn acknowledged(session: &Session, version: Version, ack: &Ack<'_>) -
     Ok(())
 }
 
-/// PUBREC: the client has the QoS 2 message, or with a failure does not take it and is done with it (MQTT-4.3.3-4).
-pub(super) fn received(session: &Session, connection: &Connection, ack: &Ack<'_>) -> Result<(), Ending> {
+/// PUBREC: the client has the QoS 2 message, or with a failure does not take it and is done with it (MQTT-4.3.3-4). After
+/// PUBREL the client forgets the identifier, so for a message on record it waits, as `promise` says, until the record knows.
+pub(super) fn received(session: &Session, connection: &Connection, ack: &Ack<'_>, promise: Hold) -> Result<(), Ending> {
     let mut delivery = session.delivery.borrow_mut();
     let known = delivery.flight(ack.packet_id).map(|flight| flight.queued.qos);
     if known == Some(QoS::AtLeastOnce) {
@@ -29,8 +30,12 @@ pub(super) fn received(session: &Session, connection: &Connection, ack: &Ack<'_>
         delivery.done(ack.packet_id);
         return Ok(());
     }
-    let reason = known_or_not(delivery.release(ack.packet_id));
-    encode::pubrel(connection.stream.borrow_mut().out(), connection.version, ack.packet_id, reason, None);
+    let known = delivery.release(ack.packet_id);
+    let reason = known_or_not(known.is_some());
+    let hold = if known == Some(true) { promise } else { Hold::No };
+    connection.answer(hold, |out| {
+        encode::pubrel(out, connection.version, ack.packet_id, reason, None);
+    });
     Ok(())
 }
 
@@ -44,10 +49,13 @@ pub(super) fn completed(session: &Session, version: Version, ack: &Ack<'_>) -> R
     Ok(())
 }
 
-/// PUBREL: the client releases a QoS 2 message of its own (MQTT-4.3.3-11).
-pub(super) fn released(session: &Session, connection: &Connection, ack: &Ack<'_>) {
+/// PUBREL: the client releases a QoS 2 message of its own (MQTT-4.3.3-11). After PUBCOMP it may use the identifier for
+/// another message, so PUBCOMP waits, as `promise` says, until the record knows.
+pub(super) fn released(session: &Session, connection: &Connection, ack: &Ack<'_>, promise: Hold) {
     let reason = known_or_not(session.delivery.borrow_mut().released(ack.packet_id));
-    encode::pubcomp(connection.stream.borrow_mut().out(), connection.version, ack.packet_id, reason, None);
+    connection.answer(promise, |out| {
+        encode::pubcomp(out, connection.version, ack.packet_id, reason, None);
+    });
 }
 
 fn known_or_not(known: bool) -> ReasonCode {

@@ -3,8 +3,9 @@
 use super::{Admission, Worker};
 use crate::codec::ReasonCode;
 use crate::codec::encode::{self, ConnackProperties};
+use crate::config::Acknowledge;
 use crate::connack;
-use crate::session::{ConnectedAs, Connection, Ending, Session};
+use crate::session::{ConnectedAs, Connection, Delivery, Ending, Session};
 use crate::shared::{lock, shown};
 use crate::stream::{Stream, farewell};
 use cordon_core::event::{Code, Event};
@@ -57,12 +58,16 @@ impl Worker {
             return;
         };
 
+        let waits = candidate.origin.borrow().acknowledge == Acknowledge::Disk;
         let (session, present) = self.seat(known, candidate, &connect, now);
         let connection = Rc::new(Connection::new(stream, &connect, limits, now.mono, place));
         session.expiry.set(connect.session_expiry);
         session.left.set(None);
+        session.away.take();
+        connection.waits.set(waits);
         session.connection.replace(Some(connection.clone()));
         self.tell_groups(&session, true);
+        self.settle_lasting(&session);
         self.shared.meters.connections.add(1);
         session.connects.set(session.connects.get() + 1);
         self.welcome(&connection, present, &terms);
@@ -141,6 +146,7 @@ impl Worker {
             self.forget(&known);
         }
         let session = Rc::new(candidate);
+        session.delivery.replace(Delivery::within(self.shared.pool.clone()));
         self.sessions.borrow_mut().insert(session.client_id.clone(), session.clone());
         self.shared.meters.sessions.add(1);
         (session, false)

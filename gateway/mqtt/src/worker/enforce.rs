@@ -80,6 +80,7 @@ impl Worker {
             }
             keep
         });
+        self.touch(session);
         self.shared.meters.messages_dropped.add(dropped);
         session.dropped.set(session.dropped.get() + dropped);
         dropped > 0

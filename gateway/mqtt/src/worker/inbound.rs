@@ -4,7 +4,7 @@ use super::Worker;
 use super::acks::{acknowledged, completed, received, released};
 use crate::codec::{self, Packet, Publish, QoS, ReasonCode, Version, Violation, encode};
 use crate::envelope::Letter;
-use crate::session::{Connection, Ending, Session};
+use crate::session::{Connection, Ending, Hold, Session};
 use crate::shared::{DeviceMessage, shown};
 use cordon_core::event::{Code, Event};
 use cordon_core::judge::{Denied, Permit, Reason};
@@ -55,7 +55,7 @@ impl Worker {
             if connection.over.get() {
                 break Ok((bytes.len(), false));
             }
-            if self.pressing.borrow().is_some() {
+            if self.pressing.borrow().is_some() || connection.answers.borrow().is_full() {
                 break Ok((used, true));
             }
         };
@@ -64,7 +64,10 @@ impl Worker {
             // Part of a packet is no sign of life: bytes that trickle in keep no connection.
             connection.last_packet.set(now.mono);
         }
+        self.touch(session);
+        self.urgent.set(connection.answers.borrow().has_batch());
         self.hand_over(now);
+        self.seal_answers(session, connection);
         if connection.flush().is_err() {
             return Err(Ending::Lost);
         }
@@ -88,8 +91,8 @@ impl Worker {
             Packet::Publish(publish) => return self.publish(session, connection, publish, now),
             Packet::PubAck(ack) => return acknowledged(session, version, ack),
             Packet::PubComp(ack) => return completed(session, version, ack),
-            Packet::PubRec(ack) => return received(session, connection, ack),
-            Packet::PubRel(ack) => released(session, connection, ack),
+            Packet::PubRec(ack) => return received(session, connection, ack, self.promise(connection)),
+            Packet::PubRel(ack) => released(session, connection, ack, self.lasting_promise(session, connection)),
             Packet::Subscribe(subscribe) => return self.subscribe(session, connection, subscribe, now),
             Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(session, connection, unsubscribe),
             Packet::PingReq => {
@@ -142,12 +145,15 @@ impl Worker {
             Err(denied) => {
                 self.shared.meters.publishes_refused.add(1);
                 self.count_failure(session, &denied);
+                let mut hold = Hold::No;
                 if let (QoS::ExactlyOnce, Version::V5, Some(id)) = (publish.qos, connection.version, publish.packet_id)
                 {
                     // A repeat of what was once accepted: PUBREC with a failure ends it (MQTT-4.3.3-9).
-                    session.delivery.borrow_mut().released(id);
+                    if session.delivery.borrow_mut().released(id) {
+                        hold = self.lasting_promise(session, connection);
+                    }
                 }
-                answer(connection, publish, ReasonCode::NotAuthorized, Some(&denied.to_string()));
+                answer(connection, publish, hold, ReasonCode::NotAuthorized, Some(&denied.to_string()));
                 let event = self.denial(session, &denied, now);
                 self.refuse(session, event);
                 Ok(())
@@ -189,7 +195,8 @@ impl Worker {
             match session.delivery.borrow_mut().arrive(id, limit) {
                 Some(true) => {}
                 Some(false) => {
-                    answer(connection, publish, ReasonCode::Success, None);
+                    let hold = self.lasting_promise(session, connection);
+                    answer(connection, publish, hold, ReasonCode::Success, None);
                     return Ok(());
                 }
                 None => {
@@ -225,6 +232,7 @@ impl Worker {
         };
         let (size, kept) = self.post(&letter, permit, now);
         self.spend(size);
+        let hold = self.hold_for(session, connection, publish, topic);
         if kept.is_err() {
             let event = session.event(Code::LimitReached, now).action(Action::RetainPublish.name());
             let event = event.resource(shown(topic));
@@ -243,7 +251,7 @@ impl Worker {
         session.sent.set(session.sent.get() + 1);
         session.bytes.set(session.bytes.get() + publish.payload.len() as u64);
         self.shared.meters.messages_in.add(1);
-        answer(connection, publish, ReasonCode::Success, None);
+        answer(connection, publish, hold, ReasonCode::Success, None);
         Ok(())
     }
 
@@ -251,7 +259,7 @@ impl Worker {
     /// it; in MQTT 3 the message is taken: a close would meet the client again with the next one.
     fn refuse_identifier(&self, session: &Session, connection: &Connection, publish: &Publish<'_>, now: Now) {
         let why = "the packet identifier belongs to a QoS 2 message that is not released";
-        answer(connection, publish, ReasonCode::PacketIdentifierInUse, Some(why));
+        answer(connection, publish, Hold::No, ReasonCode::PacketIdentifierInUse, Some(why));
         self.shared.meters.publishes_refused.add(1);
         self.shared.meters.violations.add(1);
         self.refuse(session, session.event(Code::ProtocolViolation, now).rule("MQTT-2.2.1-3").reason(why));
@@ -279,23 +287,20 @@ impl Worker {
 
 /// Answers a PUBLISH as its QoS demands. MQTT 3 cannot tell a refusal, so the message is acknowledged and goes nowhere
 /// (MQTT 3.1.1, MQTT-3.3.5-2).
-fn answer(connection: &Connection, publish: &Publish<'_>, reason: ReasonCode, why: Option<&str>) {
+fn answer(connection: &Connection, publish: &Publish<'_>, hold: Hold, reason: ReasonCode, why: Option<&str>) {
     let Some(id) = publish.packet_id else { return };
     let (reason, why) = match connection.version {
         Version::V5 => (reason, why.filter(|_| connection.explain)),
         Version::V31 | Version::V311 => (ReasonCode::Success, None),
     };
     let why = why.map(shown).filter(|why| connection.takes(encode::ack_len(connection.version, reason, Some(why))));
-    let mut stream = connection.stream.borrow_mut();
-    match publish.qos {
-        QoS::AtMostOnce => {}
-        QoS::AtLeastOnce => {
-            encode::puback(stream.out(), connection.version, id, reason, why);
-        }
-        QoS::ExactlyOnce => {
-            encode::pubrec(stream.out(), connection.version, id, reason, why);
-        }
-    }
+    connection.answer(hold, |out| {
+        match publish.qos {
+            QoS::AtMostOnce => 0,
+            QoS::AtLeastOnce => encode::puback(out, connection.version, id, reason, why),
+            QoS::ExactlyOnce => encode::pubrec(out, connection.version, id, reason, why),
+        };
+    });
 }
 
 /// The topic that an alias stands for, after taking over a new meaning (MQTT 5, 3.3.2.3.4).

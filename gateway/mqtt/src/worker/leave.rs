@@ -12,9 +12,9 @@ use std::time::Duration;
 
 /// A will that is due later.
 pub(crate) struct PendingWill {
-    session: Rc<Session>,
-    will: Will,
-    due: Mono,
+    pub(super) session: Rc<Session>,
+    pub(super) will: Will,
+    pub(super) due: Mono,
 }
 
 // === impl Worker ===
@@ -61,6 +61,8 @@ impl Worker {
         }
         if session.expiry.get() == 0 {
             self.forget(session);
+        } else {
+            self.stay_behind(session);
         }
         self.hand_over(now);
         self.write_all();
@@ -109,6 +111,7 @@ impl Worker {
         for pending in due {
             self.publish_will(&pending.session, &pending.will, now);
         }
+        self.strike(session);
     }
 
     fn schedule_will(self: &Rc<Self>, session: &Rc<Session>, will: Will, now: Now) {
@@ -130,6 +133,7 @@ impl Worker {
         let due: Vec<PendingWill> = self.wills.borrow_mut().extract_if(.., |will| will.due <= now.mono).collect();
         for pending in due {
             self.publish_will(&pending.session, &pending.will, now);
+            self.record_will(&pending.session);
         }
     }
 

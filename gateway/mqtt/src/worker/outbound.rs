@@ -7,7 +7,7 @@ use super::Worker;
 use crate::codec::encode::{self, Outgoing};
 use crate::codec::{QoS, ReasonCode};
 use crate::envelope::Envelope;
-use crate::session::{Accepted, Connection, Ending, Queued, Session};
+use crate::session::{Accepted, Connection, Ending, Queued, Session, Slot};
 use crate::shared::shown;
 use cordon_core::event::{Code, Event};
 use cordon_core::judge::Permit;
@@ -77,14 +77,15 @@ impl Worker {
         match session.connection() {
             None if qos == QoS::AtMostOnce => {}
             None => {
-                let queued = Queued { message: message.clone(), qos, retain, ids: receiver.ids.clone() };
-                self.enqueue(session, queued, now);
+                let (message, ids) = (message.clone(), receiver.ids.clone());
+                self.enqueue(session, Queued { message, qos, retain, ids, slot: Slot::default() }, now);
             }
             Some(connection) if qos == QoS::AtMostOnce => {
                 self.send_once(session, &connection, message, (retain, receiver.ids.as_deref()), permit, now);
             }
             Some(connection) => {
-                let queued = Queued { message: message.clone(), qos, retain, ids: receiver.ids.clone() };
+                let (message, ids) = (message.clone(), receiver.ids.clone());
+                let queued = Queued { message, qos, retain, ids, slot: Slot::default() };
                 self.send_or_queue(session, &connection, queued, permit, now);
             }
         }
@@ -173,8 +174,13 @@ impl Worker {
         if (delivery.queued() >= half.0 || delivery.queued_bytes() >= half.1) && session.connection.borrow().is_some() {
             self.press(session, now.mono);
         }
-        if delivery.enqueue(queued, limits.max_queued_messages, limits.max_queued_bytes) == Accepted::Dropped {
-            drop(delivery);
+        let accepted = delivery.enqueue(queued, limits.max_queued_messages, limits.max_queued_bytes);
+        if session.lasting.absent.get() {
+            delivery.keep_all();
+        }
+        drop(delivery);
+        self.touch(session);
+        if accepted == Accepted::Dropped {
             self.drop_message(session);
         }
     }
@@ -226,13 +232,18 @@ impl Worker {
             let Some(queued) = next else { break };
             if queued.message.expires().is_some_and(|at| at <= now.mono) || self.is_cut_at_source(&queued.message, now)
             {
+                session.delivery.borrow_mut().discard(&queued);
                 continue;
             }
             match self.judge_receive(session, queued.message.topic(), now) {
                 Some(permit) => self.send_tracked(session, connection, queued, permit, now),
-                None => self.shared.meters.receives_refused.add(1),
+                None => {
+                    session.delivery.borrow_mut().discard(&queued);
+                    self.shared.meters.receives_refused.add(1);
+                }
             }
         }
+        self.touch(session);
     }
 
     /// Sends what a resumed session had not acknowledged.

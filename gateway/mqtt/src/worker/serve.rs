@@ -65,7 +65,7 @@ impl Worker {
             let writing = connection.stream.borrow().wants_write();
             // Who does not read the answers is not listened to.
             let reading = connection.stream.borrow().unsent() <= 2 * self.shared.limits.max_unsent_bytes;
-            let listening = reading && held.is_none();
+            let listening = reading && held.is_none() && !connection.answers.borrow().is_full();
             // What is known already does not make the socket readable.
             let behind = left == Left::Packets || connection.stream.borrow().is_over();
             tokio::select! {

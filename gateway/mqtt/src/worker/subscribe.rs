@@ -4,7 +4,7 @@ use super::Worker;
 use super::inbound::broken;
 use crate::codec::{Filter, ReasonCode, RetainHandling, Subscribe, Unsubscribe, Version, encode};
 use crate::envelope::Envelope;
-use crate::session::{Connection, Ending, Queued, Session};
+use crate::session::{Connection, Ending, Queued, Session, Slot};
 use crate::shared::{lock, shown};
 use crate::subscriptions::{Subscriber, Terms};
 use cordon_core::event::Code;
@@ -66,18 +66,22 @@ impl Worker {
             codes.push(code);
         }
         let why = why.as_deref().map(shown).filter(|why| connection.explain && fits(Some(why)));
-        if version == Version::V31 {
-            // It has no word for a failure and asks for a grant in its place (MQTT 3.1, 3.8).
-            let grants: Vec<_> = packet.filters().map(|(_, options)| ReasonCode::granted(options.qos)).collect();
-            encode::suback(connection.stream.borrow_mut().out(), version, packet.packet_id, &grants, None);
-        } else {
-            encode::suback(connection.stream.borrow_mut().out(), version, packet.packet_id, &codes, why);
+        // MQTT 3.1 has no word for a failure and asks for a grant in its place (3.8).
+        let grants = || packet.filters().map(|(_, options)| ReasonCode::granted(options.qos)).collect();
+        let told: Vec<_> = if version == Version::V31 { grants() } else { codes.clone() };
+        let why = why.filter(|_| version != Version::V31);
+        if !granted.is_empty() {
+            self.record(session);
         }
-        for (message, terms) in self.begin(session, granted, now) {
+        let queued = |(message, terms): (Envelope, Terms)| {
             let ids = terms.id.map(|id| Rc::from([id]));
             let qos = message.qos().min(terms.options.qos);
-            self.offer(session, Queued { message, qos, retain: true, ids }, now);
-        }
+            Queued { message, qos, retain: true, ids, slot: Slot::default() }
+        };
+        let retained = self.begin(session, granted, now).into_iter().map(queued).collect();
+        self.answer_then(session, connection, retained, |out| {
+            encode::suback(out, version, packet.packet_id, &told, why);
+        });
         self.spend(SUBSCRIBE_COST);
         let granted = packet.filters().zip(&codes).filter(|(_, code)| !code.is_error());
         self.tell_subscribed(session, granted.map(|((filter, _), _)| filter.text), now);
@@ -152,7 +156,7 @@ impl Worker {
     }
 
     /// Adds or replaces a subscription. Returns the terms that were replaced.
-    fn add_subscription(&self, session: &Rc<Session>, filter: &str, mut terms: Terms) -> Option<Terms> {
+    pub(super) fn add_subscription(&self, session: &Rc<Session>, filter: &str, mut terms: Terms) -> Option<Terms> {
         let (plain, group) = split_share(filter);
         if let Some(name) = group
             && self.shared.limits.workers > 1
@@ -204,7 +208,7 @@ impl Worker {
     }
 
     pub(super) fn unsubscribe(
-        &self,
+        self: &Rc<Self>,
         session: &Rc<Session>,
         connection: &Connection,
         packet: &Unsubscribe<'_>,
@@ -216,7 +220,10 @@ impl Worker {
         let dropped = |filter: Filter<'_>| self.drop_subscription(session, filter.text);
         let code = |known| if known { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
         let codes: Vec<ReasonCode> = packet.filters().map(|filter| code(dropped(filter))).collect();
-        encode::unsuback(connection.stream.borrow_mut().out(), version, packet.packet_id, &codes, None);
+        self.record(session);
+        self.answer_then(session, connection, Vec::new(), |out| {
+            encode::unsuback(out, version, packet.packet_id, &codes, None);
+        });
         let ended = packet.filters().zip(&codes).filter(|(_, code)| **code == ReasonCode::Success);
         self.tell_unsubscribed(session, ended.map(|(filter, _)| filter.text), self.shared.now());
         Ok(())

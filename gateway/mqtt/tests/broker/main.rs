@@ -14,6 +14,7 @@ mod hostile;
 mod isolation;
 mod lifecycle;
 mod own_topics;
+mod persistence;
 mod pressure;
 mod server_traps;
 mod support;

@@ -8,8 +8,8 @@ use cordon_core::judge::Rulebook;
 use cordon_core::policy::Policy;
 use cordon_core::time::Now;
 use cordon_mqtt::{
-    Auth, Broker, Credentials, DeviceMessage, Handle, Limits, ListenerConfig, Parts, Sink, ThingCounters, TlsFiles,
-    Transport,
+    Acknowledge, Auth, Broker, Credentials, DeviceMessage, Handle, Limits, ListenerConfig, Parts, Sink, Store,
+    ThingCounters, TlsFiles, Transport,
 };
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -69,9 +69,19 @@ impl Bench {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::over(limits, listener(None), None, Vec::new()).await
+    }
+
+    /// A broker over a store, with orders in force from the beginning.
+    pub(crate) async fn over(
+        limits: Limits,
+        listener: ListenerConfig,
+        store: Option<Arc<dyn Store>>,
+        orders: Vec<Order>,
+    ) -> Self {
         let all = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]}"#;
         let policies = BTreeMap::from([("open".to_owned(), Arc::new(Policy::parse("open", all).unwrap()))]);
-        let book = Rulebook { epoch: 1, policies: Arc::new(policies), ..Rulebook::default() };
+        let book = Rulebook { epoch: 1, policies: Arc::new(policies), orders: Arc::new(orders), ..Rulebook::default() };
         let log = Arc::new(Log::default());
         let mut broker = Broker::start(Parts {
             limits,
@@ -80,26 +90,17 @@ impl Bench {
             guard: Arc::new(Mutex::new(LoginGuard::default())),
             credentials: Arc::new(Credentials::new(BTreeMap::new()).unwrap()),
             rulebook: Arc::new(book.clone()),
+            store,
+            boot_id: "test".into(),
         })
         .unwrap();
-        let address = broker.listen(vec![listener(None)]).await.unwrap()[0];
+        let address = broker.listen(vec![listener]).await.unwrap()[0];
         Self { handle: broker.handle(), broker, address, log, book }
     }
 
     /// Puts one order in force, in place of those before.
     pub(crate) async fn isolate(&mut self, thing: &str, level: Level, block: &[&str]) {
-        let order = Order {
-            id: format!("iso-{}", self.book.epoch),
-            selector: Selector::Thing(thing.into()),
-            level,
-            block: block.iter().map(ToString::to_string).collect(),
-            reason: "test".into(),
-            author: "test".into(),
-            origin: Origin::Operator,
-            created: now(),
-            expires: None,
-            ended: None,
-        };
+        let order = order(thing, level, block);
         self.book.epoch += 1;
         self.book.orders = Arc::new(vec![order]);
         self.handle.enforce(Arc::new(self.book.clone())).await;
@@ -139,6 +140,22 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// An order without an end.
+pub(crate) fn order(thing: &str, level: Level, block: &[&str]) -> Order {
+    Order {
+        id: format!("iso-{thing}"),
+        selector: Selector::Thing(thing.into()),
+        level,
+        block: block.iter().map(ToString::to_string).collect(),
+        reason: "test".into(),
+        author: "test".into(),
+        origin: Origin::Operator,
+        created: now(),
+        expires: None,
+        ended: None,
+    }
+}
+
 /// An anonymous listener.
 pub(crate) fn listener(tls: Option<TlsFiles>) -> ListenerConfig {
     ListenerConfig {
@@ -152,6 +169,7 @@ pub(crate) fn listener(tls: Option<TlsFiles>) -> ListenerConfig {
         max_pending: 100,
         max_pending_per_address: 100,
         connect_timeout: PATIENCE,
+        acknowledge: Acknowledge::Disk,
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Routes {
 
 /// The receivers of one topic.
 #[derive(Default)]
-pub(super) struct Route {
+pub(crate) struct Route {
     pub(super) receivers: Vec<Receiver>,
     pub(super) groups: Vec<Group>,
 }
@@ -68,7 +68,7 @@ impl Routes {
         }
     }
 
-    pub(super) fn get(&mut self, topic: &str, subscriptions: &Subscriptions<Session>) -> Rc<Route> {
+    pub(crate) fn get(&mut self, topic: &str, subscriptions: &Subscriptions<Session>) -> Rc<Route> {
         if let Some(route) = self.by_topic.get(topic) {
             return route.clone();
         }
@@ -88,6 +88,12 @@ impl Routes {
 // === impl Route ===
 
 impl Route {
+    /// Whether any receiver, at the QoS it subscribed at, is as asked.
+    pub(crate) fn has(&self, wanted: impl Fn(&Session, QoS) -> bool) -> bool {
+        let members = self.groups.iter().flat_map(|group| &group.members);
+        self.receivers.iter().chain(members).any(|receiver| wanted(&receiver.session, receiver.qos))
+    }
+
     /// About how many bytes it takes, with its place in the table.
     fn cost(&self) -> usize {
         let members: usize = self.groups.iter().map(|group| group.members.len()).sum();
