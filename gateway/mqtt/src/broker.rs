@@ -5,6 +5,7 @@ use crate::codec::QoS;
 use crate::config::{Limits, ListenerConfig};
 use crate::envelope::Letter;
 use crate::fabric::{self, FabricRx, FabricTx, Flow, Link};
+use crate::fair::Fair;
 use crate::fence::Fence;
 use crate::listener::{self, Listener};
 use crate::meters::Meters;
@@ -317,6 +318,23 @@ impl Handle {
         self.shared.credentials.store(credentials);
     }
 
+    /// Takes over changed limits, as far as [`Limits::taking`] does: those of addresses at once, those of sessions with the
+    /// next tick of the workers.
+    pub fn set_limits(&self, limits: &Limits) {
+        *lock(&self.shared.fair) = Fair::from(limits);
+        self.shared.sources.configure(&limits.sources);
+    }
+
+    /// Takes over changed limits of the listeners of the same names, as far as [`ListenerConfig::taking`] does, for the
+    /// next connection.
+    pub fn set_listeners(&self, changed: &[ListenerConfig]) {
+        for listener in &self.listeners {
+            if let Some(config) = changed.iter().find(|config| config.name == *listener.name) {
+                listener.configure(config);
+            }
+        }
+    }
+
     /// Reads the TLS files of every listener anew, for the next handshake. Either all are taken over or none.
     ///
     /// # Errors
@@ -324,8 +342,9 @@ impl Handle {
     pub fn reload_tls(&self) -> Result<(), TlsError> {
         let mut fresh = Vec::new();
         for listener in &self.listeners {
-            if let Some(files) = &listener.config().tls {
-                fresh.push((listener, tls::server_config(listener.config(), files)?));
+            let config = listener.config();
+            if let Some(files) = &config.tls {
+                fresh.push((listener, tls::server_config(&config, files)?));
             }
         }
         for (listener, config) in fresh {

@@ -9,12 +9,14 @@ mod connection;
 mod delivery;
 mod ending;
 mod pressure;
+mod usage;
 mod verdicts;
 
 pub(crate) use connection::{ConnectedAs, Connection, Will};
 pub(crate) use delivery::{Accepted, Delivery, Queued};
 pub(crate) use ending::Ending;
 pub(crate) use pressure::Pressure;
+pub(crate) use usage::Usage;
 pub(crate) use verdicts::Verdicts;
 
 use crate::auth::Identity;
@@ -77,6 +79,8 @@ pub(crate) struct Session {
     pub(crate) unwritten: Cell<bool>,
     /// Whether it keeps up with what is published to it.
     pub(crate) pressure: Cell<Pressure>,
+    /// What it has used of the limits that keep it fair to others.
+    pub(crate) usage: Usage,
     /// Wakes the publishers that wait for it.
     pub(crate) relief: Notify,
     /// The `versionNumber` of the present or last connection.
@@ -114,6 +118,7 @@ impl Session {
             bytes: Cell::new(0),
             unwritten: Cell::new(false),
             pressure: Cell::new(Pressure::default()),
+            usage: Usage::default(),
             relief: Notify::new(),
             version: Cell::new(0),
             dropped: Cell::new(0),

@@ -4,11 +4,13 @@ use crate::auth::Credentials;
 use crate::config::Limits;
 use crate::envelope::{Envelope, Letter};
 use crate::fabric::Flow;
+use crate::fair::Fair;
 use crate::groups::Groups;
 use crate::meters::Meters;
 use crate::presence::Presence;
 use crate::refusals::Refusals;
 use crate::retained::{Full, Retained};
+use crate::sources::Sources;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cordon_core::detect::{LoginGuard, Refusal};
@@ -100,6 +102,9 @@ pub struct SessionInfo {
 /// Shared by listeners, workers and the handle.
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
+    /// Those of them that may have changed since.
+    pub(crate) fair: Mutex<Fair>,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) clock: Clock,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) flow: Arc<Flow>,
@@ -141,6 +146,8 @@ impl Shared {
             retained: Mutex::new(Retained::new(limits.max_retained)),
             presence: Presence::new(key),
             refusals: Mutex::default(),
+            fair: Mutex::new(Fair::from(&limits)),
+            sources: Arc::new(Sources::new(&limits.sources, clock, meters.clone())),
             limits,
             clock,
             sink,

@@ -21,6 +21,8 @@ const MAX_FILTER_BYTES: usize = 64 * 1024;
 /// What a SUBSCRIBE counts against a connection's share of its worker, and each retained message it finds, in bytes.
 const SUBSCRIBE_COST: usize = 1024;
 const RETAINED_COST: usize = 256;
+/// Retained messages that one SUBSCRIBE looks further for; what is found beyond them would not fit any queue.
+const RETAINED_AT_ONCE: usize = 65_536;
 /// No message is for a subscription yet.
 const NOT_BEGUN: u64 = u64::MAX;
 
@@ -50,8 +52,14 @@ impl Worker {
         let mut granted = Vec::new();
         let mut why = None;
         for (filter, options) in packet.filters() {
+            self.spend(SUBSCRIBE_COST);
             let terms = Terms { options, id: packet.subscription_identifier, since: NOT_BEGUN, group: 0 };
-            let code = match self.admit_filter(session, &filter, now) {
+            let admitted = if codes.len() < self.shared.limits.max_subscriptions {
+                self.admit_filter(session, &filter, now)
+            } else {
+                Err(self.refuse_further(session, now))
+            };
+            let code = match admitted {
                 Ok(()) => {
                     let old = self.add_subscription(session, filter.text, terms);
                     granted.push((filter, terms, old));
@@ -78,7 +86,6 @@ impl Worker {
             let qos = message.qos().min(terms.options.qos);
             self.offer(session, Queued { message, qos, retain: true, ids }, now);
         }
-        self.spend(SUBSCRIBE_COST);
         let granted = packet.filters().zip(&codes).filter(|(_, code)| !code.is_error());
         self.tell_subscribed(session, granted.map(|((filter, _), _)| filter.text), now);
         Ok(())
@@ -104,7 +111,10 @@ impl Worker {
                 RetainHandling::SendIfNew => old.is_none(),
                 RetainHandling::DoNotSend => false,
             };
-            if wanted && filter.share.is_none() {
+            if found.len() >= RETAINED_AT_ONCE {
+                let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
+                self.refuse(session, event.rule("one SUBSCRIBE gets some 65,536 retained messages at most"));
+            } else if wanted && filter.share.is_none() {
                 let messages = retained.select(filter.text, now.mono);
                 self.spend(messages.len() * RETAINED_COST);
                 let own = |message: &Envelope| terms.options.no_local && message.publisher() == session.number();
@@ -112,6 +122,14 @@ impl Worker {
             }
         }
         found
+    }
+
+    /// Refuses one of more filters in a packet than a session may hold, without a look at it.
+    fn refuse_further(&self, session: &Session, now: Now) -> Refused {
+        let why = "too many topic filters in one packet";
+        let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
+        self.refuse(session, event.rule("limits.max_subscriptions").reason(why));
+        Refused { code: ReasonCode::QuotaExceeded, why: why.to_owned() }
     }
 
     fn admit_filter(&self, session: &Rc<Session>, filter: &Filter<'_>, now: Now) -> Result<(), Refused> {
@@ -213,6 +231,7 @@ impl Worker {
         if !connection.takes(encode::unsuback_len(version, packet.filters().count(), None)) {
             return Err(too_large());
         }
+        self.spend(SUBSCRIBE_COST);
         let dropped = |filter: Filter<'_>| self.drop_subscription(session, filter.text);
         let code = |known| if known { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
         let codes: Vec<ReasonCode> = packet.filters().map(|filter| code(dropped(filter))).collect();

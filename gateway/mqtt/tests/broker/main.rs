@@ -9,14 +9,18 @@
 )]
 
 mod endings;
+mod fair;
 mod flows;
+mod half_open;
 mod hostile;
 mod isolation;
 mod lifecycle;
 mod own_topics;
 mod pressure;
 mod server_traps;
+mod sources;
 mod support;
 mod tls;
 mod traps;
 mod websocket;
+mod wills;
