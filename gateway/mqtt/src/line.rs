@@ -72,13 +72,18 @@ pub(crate) struct Pending<S> {
 
 impl<S> Line<S> {
     pub(crate) fn new(speaks: fn(&S) -> bool) -> Self {
-        let inner =
-            Inner { waiting: BTreeMap::new(), stages: BTreeSet::new(), sources: HashMap::new(), next: 0 };
+        let inner = Inner { waiting: BTreeMap::new(), stages: BTreeSet::new(), sources: HashMap::new(), next: 0 };
         Self { inner: Mutex::new(inner), speaks }
     }
 
     /// Takes a place at the end of the line; `None` if there is none and nobody gives way.
-    pub(crate) fn queue_up(self: &Arc<Self>, bounds: &Bounds, source: IpAddr, socket: S, now: Mono) -> Option<Pending<S>> {
+    pub(crate) fn queue_up(
+        self: &Arc<Self>,
+        bounds: &Bounds,
+        source: IpAddr,
+        socket: S,
+        now: Mono,
+    ) -> Option<Pending<S>> {
         let mut inner = lock(&self.inner);
         let share = inner.sources.get(&source).map_or(0, BTreeSet::len);
         let free = (share < bounds.share || inner.displace(Some(source), bounds, self.speaks, now))

@@ -6,8 +6,8 @@
 mod prefix;
 mod table;
 
-pub use prefix::{Prefix, PrefixError};
 pub(crate) use prefix::source_of;
+pub use prefix::{Prefix, PrefixError};
 pub(crate) use table::{Closed, Repeats};
 
 use crate::config::SourceLimits;

@@ -96,7 +96,8 @@ async fn ten_thousand_half_open_connections_slow_nobody_down() {
     let mut bench = Bench::with(Limits { sources, ..Limits::default() }).await;
     let config = ListenerConfig { max_pending: 512, max_pending_per_address: 256, ..listener(None) };
     let address = open(&mut bench, config).await;
-    let mut inside = Client::greet(dial_from([127, 0, 0, 9], address).await.unwrap(), &Hello { id: "in", ..Hello::default() });
+    let mut inside =
+        Client::greet(dial_from([127, 0, 0, 9], address).await.unwrap(), &Hello { id: "in", ..Hello::default() });
     let calm = pings(&mut inside);
     let before = resident();
     let flood = tokio::spawn(async move { half_open(address, 10_000, b"").await });
@@ -117,7 +118,8 @@ async fn ten_thousand_half_open_connections_slow_nobody_down() {
     println!("a client's ping (median, worst): calm {calm:?}, during {worst:?}");
     println!("to connect and ping, {} newcomers during the flood: worst {:?}", newcomers.len(), newcomers.last());
     println!("resident with {} sockets of the flood: {before} KiB before, {after} KiB after", held.len());
-    Client::greet(dial_from([127, 0, 0, 11], address).await.unwrap(), &Hello { id: "after", ..Hello::default() }).ping();
+    Client::greet(dial_from([127, 0, 0, 11], address).await.unwrap(), &Hello { id: "after", ..Hello::default() })
+        .ping();
     assert!(bench.handle.meters().pending_displaced.get() >= 9000);
 }
 

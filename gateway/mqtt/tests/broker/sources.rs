@@ -121,10 +121,7 @@ async fn an_exempt_address_is_not_limited() {
 async fn changed_limits_hold_from_the_next_connection_on() {
     let bench = bench(limits()).await;
     let _clients = [join(&bench, ONE, "a").await.unwrap(), join(&bench, ONE, "b").await.unwrap()];
-    bench.handle.set_limits(&Limits {
-        sources: SourceLimits { max_connections: 1, ..limits() },
-        ..Limits::default()
-    });
+    bench.handle.set_limits(&Limits { sources: SourceLimits { max_connections: 1, ..limits() }, ..Limits::default() });
     assert_eq!(join(&bench, ONE, "c").await.err(), Some(Some(0x97)));
     bench.handle.set_limits(&Limits { sources: limits(), ..Limits::default() });
     let _third = join(&bench, ONE, "c").await.unwrap();
