@@ -22,7 +22,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -196,7 +195,7 @@ impl Broker {
         let mut open = Vec::with_capacity(configs.len());
         for config in configs {
             let failed = |error| BrokerError::Bind { listener: config.name.clone(), address: config.bind, error };
-            let socket = TcpListener::bind(config.bind).await.map_err(failed)?;
+            let socket = listener::bind(config.bind).map_err(failed)?;
             open.push((socket, Arc::new(Listener::new(config)?)));
         }
         let mut addresses = Vec::with_capacity(open.len());

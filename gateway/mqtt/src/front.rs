@@ -3,22 +3,26 @@
 //! Each connection does this in its own task, under one deadline. Whatever goes wrong is answered as far as the protocol
 //! allows, and is one event with the peer's address.
 
+mod crowd;
+
+pub(crate) use crowd::{TOO_MUCH, refuse_crowd, refuse_source, with_violations};
+
 use crate::auth::{self, Identity, PasswordError};
 use crate::broker::Lanes;
 use crate::codec::{self, Connect, ConnectRefused, ReasonCode, Version, Violation};
 use crate::config::Auth;
 use crate::connack;
-use crate::line;
-use crate::listener::{Listener, Socket};
+use crate::listener::Listener;
 use crate::session::{ConnectedAs, Origin};
 use crate::shared::{Shared, lock};
-use crate::sources::{Closed, Guest};
+use crate::sources::Guest;
 use crate::stream::{Breach, Got, SCRATCH, Stream, farewell};
 use crate::tls;
 use crate::worker::{Admission, Command};
 use bytes::{Buf, BytesMut};
 use cordon_core::event::{Code, Event};
 use cordon_core::policy::{Action, Principal};
+use crowd::{Pending, part, tell_displaced};
 use rustls::ServerConnection;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -27,11 +31,6 @@ use tokio::net::TcpStream;
 
 /// What a user name or client id may show of itself in an event.
 const SHOWN: usize = 128;
-
-/// Why an address is closed at accept, in words.
-pub(crate) const TOO_MUCH: &str = "connections from this address are closed at once until it has recovered";
-
-type Pending = line::Pending<Socket>;
 
 /// Why a connection did not become a client.
 enum Refused {
@@ -109,45 +108,6 @@ pub(crate) async fn greet(
             let event = event.reason(format!("no complete CONNECT within {time:?}"));
             part(refuse(&shared, stream, None, ReasonCode::KeepAliveTimeout, event), &pending).await;
         }
-    }
-}
-
-/// Records that a connection found no place in the line.
-pub(crate) fn refuse_crowd(shared: &Shared, listener: &Listener, peer: SocketAddr) {
-    let event = event(shared, listener, peer, Code::LimitReached).rule("listener.max_pending");
-    note(shared, event.reason("too many connections have not finished CONNECT"));
-}
-
-/// Records that an address is closed.
-pub(crate) fn refuse_source(shared: &Shared, listener: &Listener, peer: SocketAddr, closed: Closed) {
-    if closed.begins {
-        let event = event(shared, listener, peer, Code::LimitReached).rule(closed.rule);
-        shared.sink.event(event.reason(TOO_MUCH));
-    }
-}
-
-fn tell_displaced(shared: &Shared, listener: &Listener, peer: SocketAddr) {
-    shared.meters.pending_displaced.add(1);
-    shared.meters.connects_refused.add(1);
-    let event = event(shared, listener, peer, Code::LimitReached).rule("listener.max_pending");
-    note(shared, event.reason("it had not finished CONNECT and gave way to a newer connection"));
-}
-
-/// Lets the last words be said for as long as nobody needs the place in the line.
-async fn part(words: impl Future<Output = ()>, pending: &Pending) {
-    pending.refused();
-    tokio::select! {
-        biased;
-        () = words => {}
-        () = pending.displaced() => {}
-    }
-}
-
-/// Adds how often connections from its address broke the standard to the event about one that did.
-pub(crate) fn with_violations(event: Event, violations: Option<u64>) -> Event {
-    match violations {
-        Some(count) => event.detail("violations_from_address", count.to_string()),
-        None => event,
     }
 }
 

@@ -16,10 +16,14 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// How long to rest when the system has no more descriptors.
 const REST: Duration = Duration::from_millis(50);
+
+/// Connections that the system may hold for the gateway to accept, where it allows as many. One that finds no place there
+/// waits a second before it tries again.
+const BACKLOG: u32 = 4096;
 
 /// Seconds of silence after which the system asks whether the peer is still there.
 const PROBE_AFTER: u32 = 120;
@@ -124,6 +128,15 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.clients.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Opens a socket to accept connections from.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of a gateway that was just stopped do not keep it from starting.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts until the task is aborted.

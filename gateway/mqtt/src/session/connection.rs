@@ -61,13 +61,7 @@ pub(crate) struct Connection {
 // === impl Connection ===
 
 impl Connection {
-    pub(crate) fn new(
-        stream: Stream,
-        connect: &ConnectedAs,
-        limits: &Limits,
-        now: Mono,
-        place: Place,
-    ) -> Self {
+    pub(crate) fn new(stream: Stream, connect: &ConnectedAs, limits: &Limits, now: Mono, place: Place) -> Self {
         let keep_alive = server_keep_alive(connect, limits.max_keep_alive).unwrap_or(connect.keep_alive);
         Self {
             version: connect.version,

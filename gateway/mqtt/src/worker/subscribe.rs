@@ -23,6 +23,8 @@ const SUBSCRIBE_COST: usize = 1024;
 const RETAINED_COST: usize = 256;
 /// Retained messages that one SUBSCRIBE looks further for; what is found beyond them would not fit any queue.
 const RETAINED_AT_ONCE: usize = 65_536;
+/// Why filters are refused without a look at them, when a packet has more of them than a session may hold.
+const TOO_MANY: &str = "too many topic filters in one packet";
 /// No message is for a subscription yet.
 const NOT_BEGUN: u64 = u64::MAX;
 
@@ -51,13 +53,15 @@ impl Worker {
         let mut codes = Vec::new();
         let mut granted = Vec::new();
         let mut why = None;
+        let mut further = 0;
         for (filter, options) in packet.filters() {
             self.spend(SUBSCRIBE_COST);
             let terms = Terms { options, id: packet.subscription_identifier, since: NOT_BEGUN, group: 0 };
             let admitted = if codes.len() < self.shared.limits.max_subscriptions {
                 self.admit_filter(session, &filter, now)
             } else {
-                Err(self.refuse_further(session, now))
+                further += 1;
+                Err(Refused { code: ReasonCode::QuotaExceeded, why: TOO_MANY.to_owned() })
             };
             let code = match admitted {
                 Ok(()) => {
@@ -72,6 +76,10 @@ impl Worker {
                 }
             };
             codes.push(code);
+        }
+        if further > 0 {
+            let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
+            self.refuse(session, event.rule("limits.max_subscriptions").reason(TOO_MANY).count(further));
         }
         let why = why.as_deref().map(shown).filter(|why| connection.explain && fits(Some(why)));
         if version == Version::V31 {
@@ -122,14 +130,6 @@ impl Worker {
             }
         }
         found
-    }
-
-    /// Refuses one of more filters in a packet than a session may hold, without a look at it.
-    fn refuse_further(&self, session: &Session, now: Now) -> Refused {
-        let why = "too many topic filters in one packet";
-        let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
-        self.refuse(session, event.rule("limits.max_subscriptions").reason(why));
-        Refused { code: ReasonCode::QuotaExceeded, why: why.to_owned() }
     }
 
     fn admit_filter(&self, session: &Rc<Session>, filter: &Filter<'_>, now: Now) -> Result<(), Refused> {

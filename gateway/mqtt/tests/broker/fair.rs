@@ -23,8 +23,7 @@ async fn who_sends_faster_than_it_may_is_read_later_and_loses_nothing() {
     drop(publisher);
     until("the rest is told when it goes", || {
         bench.log.told(Code::LimitReached, "limits.max_packets_per_second").0 == bench.handle.meters().throttled.get()
-    })
-    .await;
+    });
     bench.client("other").ping();
 }
 
@@ -45,7 +44,7 @@ async fn to_begin_a_session_anew_is_no_way_around_its_rate() {
     let mut client = bench.client("a");
     client.send(&publish("t", 0x30, None, &[0; 6000], true));
     client.send(&[0xC0, 0]);
-    until("it is throttled", || bench.handle.meters().throttled.get() == 1).await;
+    until("it is throttled", || bench.handle.meters().throttled.get() == 1);
     let mut again = bench.client("a");
     again.ping();
     assert_eq!(bench.handle.meters().throttled.get(), 2, "the new session has to wait too");
@@ -113,7 +112,7 @@ async fn who_takes_nothing_of_what_waits_for_it_is_disconnected_and_who_reads_is
         publisher.publish("t", &[0; 64 * 1024], false);
         assert_eq!(reader.next().kind(), 3);
     }
-    until("its connection is over", || bench.log.count(Code::SessionDisconnected) == 1).await;
+    until("its connection is over", || bench.log.count(Code::SessionDisconnected) == 1);
     assert_eq!(bench.handle.meters().writes_timed_out.get(), 1);
     publisher.ping();
     reader.ping();
@@ -142,8 +141,8 @@ async fn one_packet_does_not_hold_more_topic_filters_than_a_session() {
     let many = one.repeat(20_000);
     let packet = crate::support::packet(0x82, &[&[0, 1, 0], &many]);
     let (answer, _) = client.ask(&packet, 9);
-    let codes = &answer.body[3..];
-    assert_eq!(codes.len(), 20_000);
+    // The codes stand last.
+    let codes = &answer.body[answer.body.len() - 20_000..];
     assert!(codes[..200].iter().all(|code| *code == 0) && codes[200..].iter().all(|code| *code == 0x97));
     assert_eq!(client.ping().len(), 200 * 100, "what is retained, once for each filter that was granted");
     assert!(bench.log.told(Code::LimitReached, "limits.max_subscriptions").0 > 0);

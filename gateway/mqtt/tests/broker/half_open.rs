@@ -39,10 +39,9 @@ async fn connections_that_say_nothing_keep_nobody_out() {
     }
     let meters = bench.handle.meters();
     assert!(meters.pending_displaced.get() > 0);
-    until("each that gave way is told", || {
+    until("each that gave way was told", || {
         bench.log.told(Code::LimitReached, "listener.max_pending").0 == meters.pending_displaced.get()
-    })
-    .await;
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,6 +89,7 @@ async fn connections_that_begin_and_stop_give_way_after_half_of_their_time() {
 
 /// By hand: `cargo test --release -p cordon-mqtt --test broker ten_thousand -- --ignored --nocapture`, with `ulimit -n 20000`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout, reason = "figures for whoever runs it by hand")]
 #[ignore = "opens ten thousand connections; for figures, run it alone and by hand"]
 async fn ten_thousand_half_open_connections_slow_nobody_down() {
     let sources = SourceLimits { exempt: Vec::new(), ..SourceLimits::default() };
@@ -116,7 +116,8 @@ async fn ten_thousand_half_open_connections_slow_nobody_down() {
     let after = resident();
     newcomers.sort();
     println!("a client's ping (median, worst): calm {calm:?}, during {worst:?}");
-    println!("to connect and ping, {} newcomers during the flood: worst {:?}", newcomers.len(), newcomers.last());
+    let (median, worst) = (newcomers[newcomers.len() / 2], newcomers.last());
+    println!("to connect and ping, {} newcomers during the flood: {median:?}, {worst:?}", newcomers.len());
     println!("resident with {} sockets of the flood: {before} KiB before, {after} KiB after", held.len());
     Client::greet(dial_from([127, 0, 0, 11], address).await.unwrap(), &Hello { id: "after", ..Hello::default() })
         .ping();

@@ -327,15 +327,6 @@ pub(crate) async fn dial_from(source: [u8; 4], address: SocketAddr) -> Option<Tc
     Some(socket)
 }
 
-/// Waits until something is so.
-pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
-        tokio::task::yield_now().await;
-    }
-}
-
 /// The lengths of the fixed header and of the rest of the packet at the start of `bytes`.
 pub(crate) fn split(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut length = 0;

@@ -70,7 +70,7 @@ async fn wills_are_published_when_the_gateway_stops() {
         .collect();
     drop(clients);
     let got = std::thread::spawn(move || std::iter::from_fn(|| watcher.try_next()).filter(|p| p.kind() == 3).count());
-    crate::support::until("they are lost", || bench.log.count(Code::SessionDisconnected) == 50).await;
+    crate::support::until("they are lost", || bench.log.count(Code::SessionDisconnected) == 50);
     bench.broker.stop(crate::support::PATIENCE).await;
     assert_eq!(got.join().unwrap(), 50);
 }
