@@ -87,7 +87,7 @@ async fn connections_that_begin_and_stop_give_way_after_half_of_their_time() {
     assert_eq!(bench.log.count(Code::ProtocolTimeout), 0, "their whole time was not over yet");
 }
 
-/// By hand: `cargo test --release -p cordon-mqtt --test broker ten_thousand -- --ignored --nocapture`, with `ulimit -n 20000`.
+/// By hand: `cargo test -p cordon-mqtt --test broker ten_thousand -- --ignored --nocapture`, with `ulimit -n 20000`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "figures for whoever runs it by hand")]
 #[ignore = "opens ten thousand connections; for figures, run it alone and by hand"]
