@@ -14,6 +14,7 @@ mod rules;
 mod secrets;
 mod size;
 mod source;
+mod sources;
 mod storage;
 mod sys;
 mod tls;
@@ -51,7 +52,7 @@ pub(crate) struct Config {
     pub(crate) gateway: GatewayConfig,
     /// Where devices connect.
     pub(crate) listeners: Vec<ListenerConfig>,
-    /// What sessions may use.
+    /// What sessions and source addresses may use.
     pub(crate) limits: Limits,
     /// When failed logins lead to a refusal.
     pub(crate) login: LoginConfig,
@@ -169,7 +170,7 @@ fn read(root: Section<'_>, file: &Path) -> Config {
     let config = Config {
         file: file.to_owned(),
         listeners: listeners::read(&root),
-        limits: limits::limits(root.section("limits")),
+        limits: Limits { sources: sources::sources(root.section("sources")), ..limits::limits(root.section("limits")) },
         login: limits::login(root.section("login")),
         isolation: limits::isolation(root.section("isolation")),
         profiles: root.sections("profile").into_iter().filter_map(attachment).collect(),

@@ -5,6 +5,7 @@ use crate::codec::QoS;
 use crate::config::{Limits, ListenerConfig};
 use crate::envelope::Letter;
 use crate::fabric::{self, FabricRx, FabricTx, Flow, Link};
+use crate::fair::Fair;
 use crate::fence::Fence;
 use crate::keeper::{Keeper, KeeperThread, Store};
 use crate::listener::{self, Listener};
@@ -23,7 +24,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -217,7 +217,7 @@ impl Broker {
         let mut open = Vec::with_capacity(configs.len());
         for config in configs {
             let failed = |error| BrokerError::Bind { listener: config.name.clone(), address: config.bind, error };
-            let socket = TcpListener::bind(config.bind).await.map_err(failed)?;
+            let socket = listener::bind(config.bind).map_err(failed)?;
             open.push((socket, Arc::new(Listener::new(config)?)));
         }
         let mut addresses = Vec::with_capacity(open.len());
@@ -342,6 +342,23 @@ impl Handle {
         self.shared.credentials.store(credentials);
     }
 
+    /// Takes over changed limits, as far as [`Limits::taking`] does: those of addresses at once, those of sessions with the
+    /// next tick of the workers.
+    pub fn set_limits(&self, limits: &Limits) {
+        *lock(&self.shared.fair) = Fair::from(limits);
+        self.shared.sources.configure(&limits.sources);
+    }
+
+    /// Takes over changed limits of the listeners of the same names, as far as [`ListenerConfig::taking`] does, for the
+    /// next connection.
+    pub fn set_listeners(&self, changed: &[ListenerConfig]) {
+        for listener in &self.listeners {
+            if let Some(config) = changed.iter().find(|config| config.name == *listener.name) {
+                listener.configure(config);
+            }
+        }
+    }
+
     /// Reads the TLS files of every listener anew, for the next handshake. Either all are taken over or none.
     ///
     /// # Errors
@@ -349,8 +366,9 @@ impl Handle {
     pub fn reload_tls(&self) -> Result<(), TlsError> {
         let mut fresh = Vec::new();
         for listener in &self.listeners {
-            if let Some(files) = &listener.config().tls {
-                fresh.push((listener, tls::server_config(listener.config(), files)?));
+            let config = listener.config();
+            if let Some(files) = &config.tls {
+                fresh.push((listener, tls::server_config(&config, files)?));
             }
         }
         for (listener, config) in fresh {

@@ -1,5 +1,6 @@
 //! What a listener and the broker are told at start.
 
+use crate::sources::Prefix;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -115,8 +116,35 @@ pub struct Limits {
     pub max_topic_alias: u16,
     /// Bytes waiting to be written to one client before QoS 0 messages for it are dropped.
     pub max_unsent_bytes: usize,
+    /// MQTT packets of all kinds that one client may send in a second; zero is no limit. That many may come at once, and
+    /// at least 100. A client that sends faster is not read for a while.
+    pub max_packets_per_second: u32,
+    /// Bytes of MQTT packets that one client may send in a second, and at once; zero is no limit.
+    pub max_bytes_per_second: u64,
+    /// Distinct topics that one session may publish to; zero is no limit. Each takes some 16 bytes of memory.
+    pub max_topics: usize,
+    /// How long a client may take nothing of what waits to be written to it before its connection is ended.
+    pub write_timeout: Duration,
+    /// What one source address may do.
+    pub sources: SourceLimits,
     /// Worker threads that hold sessions.
     pub workers: usize,
+}
+
+/// What one source address may do, over all listeners. An IPv6 /64 counts as one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// Connected clients at once; zero is no limit.
+    pub max_connections: usize,
+    /// Connections accepted in a second, and at once; zero is no limit.
+    pub max_connections_per_second: u32,
+    /// Connections that may end in a second without having become a client; zero is no limit. An address from which more
+    /// come is closed at accept until it has recovered.
+    pub max_failures_per_second: u32,
+    /// How many of those may come at once.
+    pub failure_burst: u32,
+    /// Addresses to which none of these limits applies.
+    pub exempt: Vec<Prefix>,
 }
 
 // === impl Auth ===
@@ -142,7 +170,52 @@ impl WebSocketConfig {
     }
 }
 
+// === impl ListenerConfig ===
+
+impl ListenerConfig {
+    /// This listener with those keys of `changed` that a running gateway takes over.
+    #[must_use]
+    pub fn taking(&self, changed: &Self) -> Self {
+        Self {
+            max_connections: changed.max_connections,
+            max_pending: changed.max_pending,
+            max_pending_per_address: changed.max_pending_per_address,
+            connect_timeout: changed.connect_timeout,
+            ..self.clone()
+        }
+    }
+}
+
+// === impl SourceLimits ===
+
+impl Default for SourceLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 0,
+            max_connections_per_second: 0,
+            max_failures_per_second: 100,
+            failure_burst: 1000,
+            exempt: Prefix::machine(),
+        }
+    }
+}
+
 // === impl Limits ===
+
+impl Limits {
+    /// These limits with those of `changed` that a running gateway takes over.
+    #[must_use]
+    pub fn taking(&self, changed: &Self) -> Self {
+        Self {
+            max_packets_per_second: changed.max_packets_per_second,
+            max_bytes_per_second: changed.max_bytes_per_second,
+            max_topics: changed.max_topics,
+            write_timeout: changed.write_timeout,
+            sources: changed.sources.clone(),
+            ..self.clone()
+        }
+    }
+}
 
 impl Default for Limits {
     fn default() -> Self {
@@ -160,6 +233,11 @@ impl Default for Limits {
             max_retained_bytes: 64 * 1024 * 1024,
             max_topic_alias: 16,
             max_unsent_bytes: 1024 * 1024,
+            max_packets_per_second: 0,
+            max_bytes_per_second: 0,
+            max_topics: 0,
+            write_timeout: Duration::from_secs(60),
+            sources: SourceLimits::default(),
             workers: 1,
         }
     }

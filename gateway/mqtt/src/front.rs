@@ -3,20 +3,26 @@
 //! Each connection does this in its own task, under one deadline. Whatever goes wrong is answered as far as the protocol
 //! allows, and is one event with the peer's address.
 
+mod crowd;
+
+pub(crate) use crowd::{TOO_MUCH, refuse_crowd, refuse_source, with_violations};
+
 use crate::auth::{self, Identity, PasswordError};
 use crate::broker::Lanes;
 use crate::codec::{self, Connect, ConnectRefused, ReasonCode, Version, Violation};
 use crate::config::Auth;
 use crate::connack;
-use crate::listener::{Listener, Pending};
+use crate::listener::Listener;
 use crate::session::{ConnectedAs, Origin};
 use crate::shared::{Shared, lock};
+use crate::sources::Guest;
 use crate::stream::{Breach, Got, SCRATCH, Stream, farewell};
 use crate::tls;
 use crate::worker::{Admission, Command};
 use bytes::{Buf, BytesMut};
 use cordon_core::event::{Code, Event};
 use cordon_core::policy::{Action, Principal};
+use crowd::{Pending, part, tell_displaced};
 use rustls::ServerConnection;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -50,29 +56,33 @@ struct Answer {
 
 /// Serves a new connection until it is a client or refused.
 pub(crate) async fn greet(
-    tcp: TcpStream,
+    tcp: Arc<TcpStream>,
     peer: SocketAddr,
     listener: Arc<Listener>,
     shared: Arc<Shared>,
     lanes: Lanes,
     pending: Pending,
+    guest: Guest,
 ) {
     let Some(mut stream) = open(tcp, &listener) else { return };
     let mut buffer = BytesMut::new();
-    let meeting = meet(&mut stream, &mut buffer, peer, &listener, &shared);
-    let met = tokio::time::timeout(listener.connect_timeout, meeting).await;
-    // Whoever is refused keeps the place in the line until the last words are said.
-    let _pending = pending;
+    let time = listener.connect_timeout();
+    let meeting = meet(&mut stream, &mut buffer, peer, &listener, &shared, &pending);
+    let met = tokio::select! {
+        biased;
+        met = tokio::time::timeout(time, meeting) => met,
+        () = pending.displaced() => return tell_displaced(&shared, &listener, peer),
+    };
     match met {
         Ok(Ok((connect, identity))) => {
             let (persistent, will) = (connect.session_expiry > 0, connect.will.is_some());
-            let Some(place) = listener.place() else {
+            let place = listener.place(guest).map_err(|mut guest| guest.excuse());
+            let Ok(place) = place else {
                 let event = event(&shared, &listener, peer, Code::LimitReached).client_id(shown(&connect.client_id));
                 let event =
                     event.rule("listener.max_connections").reason("the listener serves as many clients as it may");
                 let answer = Answer { version: connect.version, max_packet: connect.max_packet };
-                refuse(&shared, stream, Some(answer), ReasonCode::ServerBusy, event).await;
-                return;
+                return part(refuse(&shared, stream, Some(answer), ReasonCode::ServerBusy, event), &pending).await;
             };
             let origin = Origin {
                 listener: listener.name.clone(),
@@ -84,6 +94,8 @@ pub(crate) async fn greet(
                 will,
                 acknowledge: listener.acknowledge,
             };
+            // From here on nobody else may hold the socket.
+            drop(pending);
             let lane = lanes.of(&connect.client_id);
             let Ok(stream) = stream.detach() else { return };
             // An empty buffer still holds memory, for as long as the client stays.
@@ -91,22 +103,16 @@ pub(crate) async fn greet(
             let admission = Admission { stream, connect, identity, origin, leftover, place };
             lane.send(Command::Admit(Box::new(admission))).await.ok();
         }
-        Ok(Err(refused)) => turn_away(&shared, &listener, peer, stream, refused).await,
+        Ok(Err(refused)) => part(turn_away(&shared, &listener, peer, stream, refused, guest), &pending).await,
         Err(_) => {
             let event = event(&shared, &listener, peer, Code::ProtocolTimeout).rule("listener.connect_timeout");
-            let event = event.reason(format!("no complete CONNECT within {:?}", listener.connect_timeout));
-            refuse(&shared, stream, None, ReasonCode::KeepAliveTimeout, event).await;
+            let event = event.reason(format!("no complete CONNECT within {time:?}"));
+            part(refuse(&shared, stream, None, ReasonCode::KeepAliveTimeout, event), &pending).await;
         }
     }
 }
 
-/// Records that a connection found no place in the line.
-pub(crate) fn refuse_crowd(shared: &Shared, listener: &Listener, peer: SocketAddr) {
-    let event = event(shared, listener, peer, Code::LimitReached).rule("listener.max_pending");
-    note(shared, event.reason("too many connections have not finished CONNECT"));
-}
-
-fn open(tcp: TcpStream, listener: &Listener) -> Option<Stream> {
+fn open(tcp: Arc<TcpStream>, listener: &Listener) -> Option<Stream> {
     let websocket = listener.websocket.clone();
     match listener.tls.load_full() {
         None => Some(Stream::new(tcp, None, websocket)),
@@ -120,8 +126,13 @@ async fn meet(
     peer: SocketAddr,
     listener: &Listener,
     shared: &Shared,
+    pending: &Pending,
 ) -> Result<(ConnectedAs, Identity), Refused> {
+    // Nothing is to be done before it speaks.
+    stream.socket().peek(&mut [0]).await.map_err(|_| Refused::Silently)?;
+    pending.heard();
     let length = first_packet(stream, buffer, shared.limits.max_packet_size).await?;
+    pending.served();
     let (connected, mut identity) = {
         let connect = codec::decode_connect(&buffer[..length])
             .map_err(|refused| Refused::Packet(answer_to(&refused), refused.violation))?;
@@ -308,7 +319,14 @@ fn fail(shared: &Shared, peer: SocketAddr, user: Option<&str>) {
     }
 }
 
-async fn turn_away(shared: &Shared, listener: &Listener, peer: SocketAddr, stream: Stream, refused: Refused) {
+async fn turn_away(
+    shared: &Shared,
+    listener: &Listener,
+    peer: SocketAddr,
+    stream: Stream,
+    refused: Refused,
+    guest: Guest,
+) {
     match refused {
         Refused::Silently => {}
         Refused::Tls(error) => {
@@ -324,7 +342,7 @@ async fn turn_away(shared: &Shared, listener: &Listener, peer: SocketAddr, strea
             refuse(shared, stream, None, ReasonCode::NotAuthorized, event).await;
         }
         Refused::Packet(answer, violation) => {
-            let event = event(shared, listener, peer, Code::ProtocolViolation);
+            let event = with_violations(event(shared, listener, peer, Code::ProtocolViolation), guest.violated());
             let event = event.rule(violation.rule).reason(violation.detail);
             shared.meters.violations.add(1);
             refuse(shared, stream, answer, violation.reason, event).await;

@@ -3,21 +3,27 @@
 use crate::broker::Lanes;
 use crate::config::{Acknowledge, Auth, ListenerConfig, Transport, WebSocketConfig};
 use crate::front;
+use crate::line::{Bounds, Line, Pending};
 use crate::shared::{Shared, lock};
+use crate::sources::{Guest, source_of};
 use crate::tls;
 use arc_swap::ArcSwapOption;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use rustls::ServerConfig;
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// How long to rest when the system has no more descriptors.
 const REST: Duration = Duration::from_millis(50);
+
+/// Connections that the system may hold for the gateway to accept, where it allows as many. One that finds no place there
+/// waits a second before it tries again.
+const BACKLOG: u32 = 4096;
 
 /// Seconds of silence after which the system asks whether the peer is still there.
 const PROBE_AFTER: u32 = 120;
@@ -27,23 +33,23 @@ pub(crate) struct Listener {
     pub(crate) name: Arc<str>,
     pub(crate) auth: Auth,
     pub(crate) policies: Arc<[String]>,
-    pub(crate) connect_timeout: Duration,
     pub(crate) acknowledge: Acknowledge,
     /// The TLS configuration for the next handshake; `None` on a plain listener.
     pub(crate) tls: ArcSwapOption<ServerConfig>,
     /// What a WebSocket must ask for; `None` on a listener without.
     pub(crate) websocket: Option<Arc<WebSocketConfig>>,
-    config: ListenerConfig,
-    places: Arc<Semaphore>,
-    pending: Arc<Semaphore>,
-    sources: Mutex<HashMap<IpAddr, usize>>,
+    config: Mutex<ListenerConfig>,
+    clients: Arc<AtomicUsize>,
+    line: Arc<Line<Socket>>,
 }
 
-/// A place in the line of connections that have not finished CONNECT.
-pub(crate) struct Pending {
-    listener: Arc<Listener>,
-    address: IpAddr,
-    _line: OwnedSemaphorePermit,
+/// The socket of a connection in the line, which its task owns.
+pub(crate) type Socket = Weak<TcpStream>;
+
+/// A connection's place among the connected clients: of its listener and of its address.
+pub(crate) struct Place {
+    guest: Guest,
+    clients: Arc<AtomicUsize>,
 }
 
 // === impl Listener ===
@@ -55,51 +61,84 @@ impl Listener {
             name: config.name.as_str().into(),
             auth: config.auth,
             policies: config.policies.clone().into(),
-            connect_timeout: config.connect_timeout,
             acknowledge: config.acknowledge,
             tls: ArcSwapOption::new(tls),
             websocket: match &config.transport {
                 Transport::Tcp => None,
                 Transport::WebSocket(config) => Some(Arc::new(config.clone())),
             },
-            places: Arc::new(Semaphore::new(config.max_connections)),
-            pending: Arc::new(Semaphore::new(config.max_pending)),
-            sources: Mutex::default(),
-            config,
+            clients: Arc::default(),
+            line: Arc::new(Line::new(speaks)),
+            config: Mutex::new(config),
         })
     }
 
-    pub(crate) fn config(&self) -> &ListenerConfig {
-        &self.config
+    pub(crate) fn config(&self) -> ListenerConfig {
+        lock(&self.config).clone()
     }
 
-    /// A place among the connected clients, if one is free.
-    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.places.clone().try_acquire_owned().ok()
+    /// Takes over those keys of a changed configuration that do not need a restart. Those who are in stay.
+    pub(crate) fn configure(&self, changed: &ListenerConfig) {
+        let mut config = lock(&self.config);
+        *config = config.taking(changed);
     }
 
-    fn queue_up(self: &Arc<Self>, address: IpAddr) -> Option<Pending> {
-        let line = self.pending.clone().try_acquire_owned().ok()?;
-        let mut sources = lock(&self.sources);
-        let count = sources.entry(address).or_default();
-        if *count >= self.config.max_pending_per_address {
-            return None;
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        lock(&self.config).connect_timeout
+    }
+
+    /// A place among the connected clients; if none is free, the guest comes back.
+    pub(crate) fn place(&self, guest: Guest) -> Result<Place, Guest> {
+        let most = lock(&self.config).max_connections;
+        let one_more = |count: usize| (count < most).then_some(count + 1);
+        match self.clients.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more) {
+            Ok(_) => Ok(Place { guest, clients: self.clients.clone() }),
+            Err(_) => Err(guest),
         }
-        *count += 1;
-        Some(Pending { listener: self.clone(), address, _line: line })
+    }
+
+    fn queue_up(&self, peer: SocketAddr, socket: Socket, shared: &Shared) -> Option<Pending<Socket>> {
+        let bounds = {
+            let config = lock(&self.config);
+            let (places, share) = (config.max_pending, config.max_pending_per_address);
+            Bounds { places, share, hearing: config.connect_timeout / 2 }
+        };
+        self.line.queue_up(&bounds, source_of(peer.ip()), socket, shared.now().mono)
     }
 }
 
-impl Drop for Pending {
-    fn drop(&mut self) {
-        let mut sources = lock(&self.listener.sources);
-        if let Some(count) = sources.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                sources.remove(&self.address);
-            }
-        }
+// === impl Place ===
+
+impl Place {
+    /// The guest becomes a client. Returns whether it may; see [`Guest::seat`].
+    pub(crate) fn seat(&mut self, replaces: bool) -> bool {
+        self.guest.seat(replaces)
     }
+
+    /// See [`Guest::violated`].
+    pub(crate) fn violated(&self) -> Option<u64> {
+        self.guest.violated()
+    }
+
+    /// Whether both come from one address.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        self.guest.is_beside(&other.guest)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.clients.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Opens a socket to accept connections from.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of a gateway that was just stopped do not keep it from starting.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts until the task is aborted.
@@ -119,16 +158,33 @@ pub(crate) async fn accept(socket: TcpListener, listener: Arc<Listener>, shared:
 
 fn welcome(stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>, shared: &Arc<Shared>, lanes: &Lanes) {
     shared.meters.accepted.add(1);
+    let mut guest = match shared.sources.enter(peer) {
+        Ok(guest) => guest,
+        Err(closed) => {
+            shared.meters.connects_refused.add(1);
+            // Whoever comes too often shall cost as little as possible, afterwards too.
+            stream.set_zero_linger().ok();
+            return front::refuse_source(shared, listener, peer, closed);
+        }
+    };
     stream.set_nodelay(true).ok();
     // Without a keep-alive of MQTT, only this finds out that a peer has vanished.
     setsockopt(&stream, sockopt::KeepAlive, &true).ok();
     setsockopt(&stream, sockopt::TcpKeepIdle, &PROBE_AFTER).ok();
-    let Some(pending) = listener.queue_up(peer.ip()) else {
+    let stream = Arc::new(stream);
+    let Some(pending) = listener.queue_up(peer, Arc::downgrade(&stream), shared) else {
+        guest.excuse();
         shared.meters.connects_refused.add(1);
         front::refuse_crowd(shared, listener, peer);
         return;
     };
-    tokio::spawn(front::greet(stream, peer, listener.clone(), shared.clone(), lanes.clone(), pending));
+    tokio::spawn(front::greet(stream, peer, listener.clone(), shared.clone(), lanes.clone(), pending, guest));
+}
+
+/// Whether the peer has sent something that nobody has read.
+fn speaks(socket: &Socket) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    socket.upgrade().is_some_and(|socket| recv(socket.as_raw_fd(), &mut [0], flags).is_ok_and(|count| count > 0))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

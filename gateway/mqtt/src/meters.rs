@@ -75,6 +75,18 @@ meters! {
     routers_replaced,
     #[doc = " Times that publishers waited for a subscriber that was behind."]
     publishers_held,
+    #[doc = " Times that a client was not read for a while because it sent faster than it may."]
+    throttled,
+    #[doc = " Clients disconnected because they did not take what was sent to them."]
+    writes_timed_out,
+    #[doc = " Connections that had not finished CONNECT and gave way to newer ones."]
+    pending_displaced,
+    #[doc = " Addresses that have connections or a past."]
+    sources,
+    #[doc = " Connections closed at once because of what came from their address before."]
+    sources_refused,
+    #[doc = " Addresses whose past was forgotten because too many were held."]
+    sources_forgotten,
     #[doc = " Sessions ended by an isolation order, an operator or a revoked credential."]
     terminated,
 }

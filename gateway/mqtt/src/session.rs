@@ -12,6 +12,7 @@ mod ending;
 mod ledger;
 mod pool;
 mod pressure;
+mod usage;
 mod verdicts;
 
 pub(crate) use answers::{Answers, Hold};
@@ -21,6 +22,7 @@ pub(crate) use ending::Ending;
 pub(crate) use ledger::Change as Logged;
 pub(crate) use pool::Pool;
 pub(crate) use pressure::Pressure;
+pub(crate) use usage::Usage;
 pub(crate) use verdicts::Verdicts;
 
 use crate::auth::Identity;
@@ -110,6 +112,8 @@ pub(crate) struct Session {
     pub(crate) unwritten: Cell<bool>,
     /// Whether it keeps up with what is published to it.
     pub(crate) pressure: Cell<Pressure>,
+    /// What it has used of the limits that keep it fair to others.
+    pub(crate) usage: Usage,
     /// Wakes the publishers that wait for it.
     pub(crate) relief: Notify,
     /// The `versionNumber` of the present or last connection.
@@ -150,6 +154,7 @@ impl Session {
             bytes: Cell::new(0),
             unwritten: Cell::new(false),
             pressure: Cell::new(Pressure::default()),
+            usage: Usage::default(),
             relief: Notify::new(),
             version: Cell::new(0),
             dropped: Cell::new(0),

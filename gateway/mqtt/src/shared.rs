@@ -4,6 +4,7 @@ use crate::auth::Credentials;
 use crate::config::Limits;
 use crate::envelope::{Envelope, Letter};
 use crate::fabric::Flow;
+use crate::fair::Fair;
 use crate::groups::Groups;
 use crate::keeper::Keeper;
 use crate::meters::Meters;
@@ -11,6 +12,7 @@ use crate::presence::Presence;
 use crate::refusals::Refusals;
 use crate::retained::{Full, Retained};
 use crate::session::Pool;
+use crate::sources::Sources;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cordon_core::detect::{LoginGuard, Refusal};
@@ -102,6 +104,9 @@ pub struct SessionInfo {
 /// Shared by listeners, workers and the handle.
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
+    /// Those of them that may have changed since.
+    pub(crate) fair: Mutex<Fair>,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) clock: Clock,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) flow: Arc<Flow>,
@@ -150,6 +155,8 @@ impl Shared {
             keeper,
             pool: Arc::new(Pool::new(limits.max_queued_bytes_total)),
             refusals: Mutex::default(),
+            fair: Mutex::new(Fair::from(&limits)),
+            sources: Arc::new(Sources::new(&limits.sources, clock, meters.clone())),
             limits,
             clock,
             sink,

@@ -36,6 +36,8 @@ pub(crate) struct Stream {
     finish: Finish,
     /// Bytes that the socket, or TLS in front of it, has taken, frames of WebSocket included.
     written: u64,
+    /// Whether the socket has taken anything since that was asked.
+    moved: bool,
 }
 
 /// How far the end of a stream has come.
@@ -89,13 +91,17 @@ impl Write for Ready<'_> {
 // === impl Stream ===
 
 impl Stream {
-    pub(crate) fn new(tcp: TcpStream, tls: Option<ServerConnection>, websocket: Option<Arc<WebSocketConfig>>) -> Self {
+    pub(crate) fn new(
+        tcp: Arc<TcpStream>,
+        tls: Option<ServerConnection>,
+        websocket: Option<Arc<WebSocketConfig>>,
+    ) -> Self {
         let tls = tls.map(|mut tls| {
             tls.set_buffer_limit(None);
             Box::new(tls)
         });
         let websocket = websocket.map(|config| Box::new(WebSocket::new(config)));
-        Self { tcp: Arc::new(tcp), tls, websocket, out: Unsent::default(), finish: Finish::Open, written: 0 }
+        Self { tcp, tls, websocket, out: Unsent::default(), finish: Finish::Open, written: 0, moved: false }
     }
 
     /// Takes the stream apart, to be put together again on another runtime.
@@ -171,6 +177,11 @@ impl Stream {
         std::mem::take(&mut self.written)
     }
 
+    /// Whether the socket has taken anything since the last call.
+    pub(crate) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
     /// Whether something waits for the socket to take more.
     pub(crate) fn wants_write(&self) -> bool {
         !self.out.is_empty()
@@ -181,7 +192,7 @@ impl Stream {
     /// Writes as much as the socket takes.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let Some(websocket) = &mut self.websocket else {
-            let taken = write(&self.tcp, &mut self.tls, self.out.rest())?;
+            let taken = write(&self.tcp, &mut self.tls, self.out.rest(), &mut self.moved)?;
             self.out.take(taken);
             self.written += taken as u64;
             return Ok(());
@@ -189,7 +200,7 @@ impl Stream {
         loop {
             let wire = websocket.wire(&mut self.out);
             let length = wire.len();
-            let taken = write(&self.tcp, &mut self.tls, wire)?;
+            let taken = write(&self.tcp, &mut self.tls, wire, &mut self.moved)?;
             websocket.sent(taken);
             self.written += taken as u64;
             if length == 0 || taken < length || self.tls.as_ref().is_some_and(|tls| tls.wants_write()) {
@@ -288,7 +299,8 @@ impl Detached {
     /// Puts the stream together on the present runtime.
     pub(crate) fn attach(self) -> io::Result<Stream> {
         let tcp = Arc::new(TcpStream::from_std(self.tcp)?);
-        Ok(Stream { tcp, tls: self.tls, websocket: self.websocket, out: self.out, finish: Finish::Open, written: 0 })
+        let (finish, written, moved) = (Finish::Open, 0, false);
+        Ok(Stream { tcp, tls: self.tls, websocket: self.websocket, out: self.out, finish, written, moved })
     }
 }
 
@@ -302,13 +314,21 @@ pub(crate) fn violation(error: io::Error) -> Option<Violation> {
 
 /// Writes as much as the socket takes; over TLS also what was encrypted before. Returns how many of `bytes` are on their
 /// way.
-fn write(tcp: &TcpStream, tls: &mut Option<Box<ServerConnection>>, bytes: &[u8]) -> io::Result<usize> {
+fn write(
+    tcp: &TcpStream,
+    tls: &mut Option<Box<ServerConnection>>,
+    bytes: &[u8],
+    moved: &mut bool,
+) -> io::Result<usize> {
     let mut taken = 0;
     let Some(tls) = tls else {
         while taken < bytes.len() {
             match tcp.try_write(&bytes[taken..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => taken += n,
+                Ok(n) => {
+                    taken += n;
+                    *moved = true;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -318,7 +338,7 @@ fn write(tcp: &TcpStream, tls: &mut Option<Box<ServerConnection>>, bytes: &[u8])
     loop {
         while tls.wants_write() {
             match tls.write_tls(&mut Ready(tcp)) {
-                Ok(_) => {}
+                Ok(_) => *moved = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(taken),
                 Err(error) => return Err(error),
             }

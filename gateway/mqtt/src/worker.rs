@@ -7,6 +7,7 @@ mod acks;
 mod admit;
 mod answers;
 mod enforce;
+mod fair;
 mod inbound;
 mod leave;
 mod lifecycle;
@@ -18,12 +19,15 @@ mod serve;
 mod subscribe;
 mod tally;
 mod versions;
+mod wills;
 
 use crate::auth::Identity;
 use crate::envelope::{Envelope, Letter};
 use crate::fabric::{FabricRx, FabricTx, Link};
+use crate::fair::Fair;
 use crate::fence::Fence;
 use crate::keeper::{Entry, Saved};
+use crate::listener::Place;
 use crate::retained::Full;
 use crate::session::{ConnectedAs, Connection, Ending, Origin, Session};
 use crate::shared::{SessionInfo, Shared, lock};
@@ -41,7 +45,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, LocalSet};
 
 pub(crate) use leave::PendingWill;
@@ -64,7 +68,7 @@ pub(crate) struct Admission {
     pub(crate) origin: Origin,
     /// Bytes read after CONNECT.
     pub(crate) leftover: BytesMut,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
 }
 
 /// What other threads ask of a worker.
@@ -96,6 +100,9 @@ pub(crate) struct Worker {
     /// A subscriber that was seen to be behind; see [`pressure`].
     pub(crate) pressing: RefCell<Option<Rc<Session>>>,
     pub(crate) wills: RefCell<Vec<PendingWill>>,
+    pub(crate) due_wills: wills::DueWills,
+    /// The limits in force that may change while the gateway runs; brought up to date with each tick.
+    pub(crate) fair: Cell<Fair>,
     /// Sessions with packets that were encoded and not yet written.
     pub(crate) unwritten: RefCell<Vec<Rc<Session>>>,
     pub(crate) scratch: RefCell<Vec<u8>>,
@@ -135,6 +142,7 @@ pub(crate) fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let fabric = FabricTx::new(index, shared.flow.clone());
     let (busy, mut idle) = mpsc::channel(1);
+    let fair = *lock(&shared.fair);
     let worker = Rc::new(Worker {
         index,
         shared,
@@ -145,6 +153,8 @@ pub(crate) fn run(
         local: RefCell::default(),
         pressing: RefCell::default(),
         wills: RefCell::default(),
+        due_wills: wills::DueWills::default(),
+        fair: Cell::new(fair),
         unwritten: RefCell::default(),
         scratch: RefCell::new(vec![0; SCRATCH]),
         stencil: RefCell::default(),
@@ -182,6 +192,7 @@ impl Worker {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut deliveries: Option<JoinHandle<()>> = None;
+        let wills = tokio::task::spawn_local(self.clone().publish_wills());
         loop {
             tokio::select! {
                 biased;
@@ -200,7 +211,9 @@ impl Worker {
                         done.send(()).ok();
                     }
                     Some(Command::Stop(done)) => {
+                        stop(Some(wills)).await;
                         self.end_all(&Ending::ShuttingDown);
+                        self.publish_last_wills(self.shared.now());
                         done.send(()).ok();
                         // It holds the worker, and with it the right to write.
                         return stop(deliveries).await;
@@ -308,6 +321,7 @@ impl Worker {
     }
 
     fn tick(self: &Rc<Self>, now: Now) {
+        self.fair.set(*lock(&self.shared.fair));
         let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
         let mut counters = Vec::new();
         for session in &sessions {
@@ -316,8 +330,9 @@ impl Worker {
             self.report(session, now);
             match session.connection() {
                 Some(connection) if connection.is_silent(now.mono) => connection.end(Ending::KeepAlive),
-                Some(_) => {
+                Some(connection) => {
                     session.delivery.borrow_mut().age();
+                    self.watch(&connection, now.mono);
                 }
                 None => self.expire(session, now.mono),
             }
@@ -329,6 +344,7 @@ impl Worker {
         if self.index == 0 {
             let repeats = lock(&self.shared.refusals).flush(now.mono);
             repeats.into_iter().for_each(|event| self.shared.sink.event(event));
+            self.tell_sources(now);
         }
         self.publish_due_wills(now);
         self.tell_waiting(now);
@@ -346,6 +362,9 @@ impl Worker {
     fn report(&self, session: &Session, now: Now) {
         let repeats = session.refusals.borrow_mut().flush(now.mono);
         repeats.into_iter().for_each(|event| self.shared.sink.event(event));
+        if let Some(throttled) = session.usage.due(now.mono) {
+            self.tell_throttled(session, throttled, now);
+        }
         let dropped = session.dropped.take();
         if dropped > 0 {
             let limits = "limits.max_queued_messages, limits.max_queued_bytes, limits.max_queued_bytes_total";

@@ -32,7 +32,7 @@ pub(crate) struct IsolationConfig {
 }
 
 pub(super) fn limits(section: Section<'_>) -> Limits {
-    let default = Limits::default();
+    let (default, second) = (Limits::default(), Duration::from_secs(1));
     let limits = Limits {
         max_packet_size: section.size("max_packet_size", default.max_packet_size, KIB..=LARGEST_PACKET),
         max_inflight: section.number("max_inflight", default.max_inflight, 1..=65_535),
@@ -59,8 +59,18 @@ pub(super) fn limits(section: Section<'_>) -> Limits {
         max_retained_bytes: section.size("max_retained_bytes", default.max_retained_bytes, 64 * KIB..=64 * GIB),
         max_topic_alias: section.number("max_topic_alias", default.max_topic_alias, 0..=65_535),
         max_unsent_bytes: section.size("max_unsent_bytes", default.max_unsent_bytes, 4 * KIB..=GIB),
+        max_packets_per_second: section.number("max_packets_per_second", default.max_packets_per_second, 0..=1_000_000),
+        max_bytes_per_second: section.size("max_bytes_per_second", default.max_bytes_per_second, 0..=GIB),
+        max_topics: section.number("max_topics", default.max_topics, 0..=100_000),
+        write_timeout: section.duration("write_timeout", default.write_timeout, second..=HOUR),
+        sources: default.sources,
         workers: section.number("workers", default.workers, 1..=4),
     };
+    if (1..KIB).contains(&limits.max_bytes_per_second) {
+        let wrong =
+            Wrong::new("so slow a client does not get a packet through", "write at least 1KiB, or 0 for no limit");
+        section.wrong("max_bytes_per_second", wrong);
+    }
     section.finish();
     limits
 }

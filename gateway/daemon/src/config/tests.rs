@@ -61,6 +61,16 @@ max_packet_size = "1MiB"
 workers = 2
 max_queued_bytes_total = "128MiB"
 max_retained_bytes = "1MiB"
+max_packets_per_second = 1000
+max_bytes_per_second = "1MiB"
+max_topics = 500
+write_timeout = "30s"
+[sources]
+max_connections = 10
+max_connections_per_second = 5
+max_failures_per_second = 20
+failure_burst = 200
+exempt = ["10.0.0.5", "fd00::/8"]
 [[profile]]
 name = "plant"
 applies_to = ["group:line-1", "version:<1.3.0"]
@@ -94,6 +104,13 @@ format = "json"
     assert_eq!((config.limits.max_packet_size, config.limits.workers), (1 << 20, 2));
     assert_eq!((config.limits.max_queued_bytes_total, config.limits.max_retained_bytes), (128 << 20, 1 << 20));
     assert_eq!(config.listeners[0].acknowledge, Acknowledge::Memory);
+    assert_eq!((config.limits.max_packets_per_second, config.limits.max_bytes_per_second), (1000, 1 << 20));
+    assert_eq!((config.limits.max_topics, config.limits.write_timeout), (500, Duration::from_secs(30)));
+    let sources = config.limits.sources;
+    assert_eq!((sources.max_connections, sources.max_connections_per_second), (10, 5));
+    assert_eq!((sources.max_failures_per_second, sources.failure_burst), (20, 200));
+    let exempt: Vec<_> = sources.exempt.iter().map(ToString::to_string).collect();
+    assert_eq!(exempt, ["10.0.0.5/32", "fd00::/8"]);
     assert_eq!(config.profiles[0].applies_to.len(), 2);
     assert_eq!(config.control.unwrap().bind.to_string(), "127.0.0.1:7443");
     assert_eq!(config.operators[0].role, Role::Admin);
@@ -149,6 +166,25 @@ fn each_mistake_names_its_line_its_key_and_what_to_write() {
             "6: limits.max_packet_size: this is no size; write bytes, or for example \"64KiB\", \"1MiB\" or \"1GiB\"",
         ),
         ("[limits]\nmax_queued_bytes = 5\n", "6: limits.max_queued_bytes: 5 is out of range; write 4KiB to 1GiB"),
+        (
+            "[limits]\nmax_bytes_per_second = 5\n",
+            "6: limits.max_bytes_per_second: so slow a client does not get a packet through; write at least 1KiB, or 0 for no limit",
+        ),
+        ("[limits]\nmax_topics = 200000\n", "6: limits.max_topics: 200000 is out of range; write 0 to 100000"),
+        ("[limits]\nwrite_timeout = \"0s\"\n", "6: limits.write_timeout: 0s is out of range; write \"1s\" to \"1h\""),
+        (
+            "[sources]\nexempt = [\"10.0.0.5\", \"plant\"]\n",
+            "6: sources.exempt: \"plant\": this is no IP address; write for example \"10.0.0.5\", \"10.0.0.0/8\" or \"fd00::/8\"",
+        ),
+        (
+            "[sources]\nexempt = [\"10.0.0.0/33\"]\n",
+            "6: sources.exempt: \"10.0.0.0/33\": a prefix has 0 to 32 bits; write for example \"10.0.0.5\", \"10.0.0.0/8\" or \"fd00::/8\"",
+        ),
+        ("[sources]\nfailure_burst = 0\n", "6: sources.failure_burst: 0 is out of range; write 1 to 1000000"),
+        (
+            "[sources]\nmax_connection = 1\n",
+            "6: sources.max_connection: unknown key; did you mean \"max_connections\"?",
+        ),
         (
             "[login]\nwindow = \"60\"\n",
             "6: login.window: `60` is no duration: a unit is missing; write for example \"500ms\", \"10s\", \"5m\", \"1h30m\" or \"7d\"",

@@ -5,7 +5,7 @@ use crate::check;
 use crate::config::{Config, ConfigError, Rules};
 use cordon_core::event::{Code, Event};
 use cordon_core::time::Now;
-use cordon_mqtt::Credentials;
+use cordon_mqtt::{Credentials, ListenerConfig};
 use std::sync::Arc;
 
 /// Why a changed configuration was not taken over. The one before it stays in force.
@@ -31,8 +31,8 @@ pub(crate) enum ReloadError {
 // === impl Engine ===
 
 impl Engine {
-    /// Reads the configuration anew and takes over what changed: things, passwords, policies, profiles, baselines and
-    /// certificates. Returns what was read, in words.
+    /// Reads the configuration anew and takes over what changed: things, passwords, policies, profiles, baselines,
+    /// certificates and the limits that keep clients fair to each other. Returns what was read, in words.
     pub(crate) async fn reload(&self, by: &str, reason: &str) -> Result<(Config, Vec<String>), ReloadError> {
         let file = self.lock().await.config.file.clone();
         let read = tokio::task::spawn_blocking(move || check::load(&file).map_err(ReloadError::from));
@@ -71,7 +71,8 @@ impl Knowledge {
             return Err(ReloadError::NeedsRestart(part));
         }
         // Ports given on the command line stay.
-        config.listeners.clone_from(&self.config.listeners);
+        let kept = self.config.listeners.iter().zip(&config.listeners);
+        config.listeners = kept.map(|(kept, changed)| kept.taking(changed)).collect();
         config.control.clone_from(&self.config.control);
         config.metrics.clone_from(&self.config.metrics);
         let credentials = Arc::new(Credentials::new(rules.passwords).map_err(ReloadError::Random)?);
@@ -80,6 +81,8 @@ impl Knowledge {
             let reloaded = tokio::task::spawn_blocking(move || tls.reload_tls()).await;
             reloaded.map_err(|error| ReloadError::Reader(error.to_string()))??;
             broker.set_credentials(credentials);
+            broker.set_limits(&config.limits);
+            broker.set_listeners(&config.listeners);
         }
         let parts = vec![
             format!("{} things", rules.registry.things.len()),
@@ -113,15 +116,18 @@ fn fixed_part_changed(old: &Config, new: &Config) -> Option<&'static str> {
         listeners.iter_mut().filter(|_| moved).for_each(|listener| listener.bind.set_port(0));
         listeners
     };
+    let (before, after) = (listeners(old), listeners(new));
+    let same = |(before, after): (&ListenerConfig, &ListenerConfig)| before.taking(after) == *after;
+    let listeners_changed = before.len() != after.len() || !before.iter().zip(&after).all(same);
     let control = |config: &Config| config.control.as_ref().map(|control| control.bind);
     let metrics = |config: &Config| config.metrics.as_ref().map(|metrics| metrics.bind);
     [
         ("[gateway] name", old.gateway.name != new.gateway.name),
         ("[gateway] data_dir", old.gateway.data_dir != new.gateway.data_dir),
-        ("[[listener]]", listeners(old) != listeners(new)),
+        ("[[listener]]", listeners_changed),
         ("[control] bind", !moved && control(old) != control(new)),
         ("[metrics] bind", !moved && metrics(old) != metrics(new)),
-        ("[limits]", old.limits != new.limits),
+        ("[limits]", old.limits.taking(&new.limits) != new.limits),
         ("[login]", old.login != new.login),
         ("[journal]", old.journal != new.journal),
         ("[outbox]", old.outbox != new.outbox),
@@ -130,4 +136,34 @@ fn fixed_part_changed(old: &Config, new: &Config) -> Option<&'static str> {
     ]
     .into_iter()
     .find_map(|(part, changed)| changed.then_some(part))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail loudly")]
+    use super::*;
+    use std::path::Path;
+
+    fn config(listener: &str, rest: &str) -> Config {
+        let text = format!(
+            "[[listener]]\nname = \"plain\"\nbind = \"127.0.0.1:1883\"\nauth = \"password\"\n{listener}\n{rest}\n"
+        );
+        Config::parse(&text, Path::new("/etc/cordon/cordon.toml")).unwrap()
+    }
+
+    #[test]
+    fn limits_between_clients_change_without_a_restart_and_what_clients_were_told_does_not() {
+        let old = config("", "");
+        for (listener, rest, part) in [
+            ("max_pending = 9\nmax_pending_per_address = 9\nmax_connections = 9\nconnect_timeout = \"9s\"", "", None),
+            ("", "[limits]\nmax_packets_per_second = 9\nmax_bytes_per_second = 9999\nmax_topics = 9", None),
+            ("", "[limits]\nwrite_timeout = \"9s\"\n[sources]\nmax_connections = 9\nexempt = []", None),
+            ("", "[limits]\nmax_packet_size = \"9KiB\"", Some("[limits]")),
+            ("", "[limits]\nmax_topics = 9\nworkers = 2", Some("[limits]")),
+            ("transport = \"websocket\"\nmax_pending = 9", "", Some("[[listener]]")),
+            ("[[listener]]\nname = \"b\"\nbind = \"127.0.0.1:1\"\nauth = \"password\"", "", Some("[[listener]]")),
+        ] {
+            assert_eq!(fixed_part_changed(&old, &config(listener, rest)), part, "{listener}{rest}");
+        }
+    }
 }

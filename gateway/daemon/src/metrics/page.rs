@@ -15,7 +15,7 @@ use std::fmt;
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The front door's meters that go down as well as up; the others only rise.
-const GAUGES: [&str; 5] = ["connections", "sessions", "subscriptions", "queued", "retained"];
+const GAUGES: [&str; 6] = ["connections", "sessions", "subscriptions", "queued", "retained", "sources"];
 
 /// The page for a moment.
 pub(super) fn render(snapshot: Snapshot, events: ByFamily) -> Result<String, fmt::Error> {

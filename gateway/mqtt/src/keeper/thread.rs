@@ -153,7 +153,9 @@ impl Thread {
         if self.keeper.failing.swap(false, std::sync::atomic::Ordering::AcqRel) {
             let event = Event::new(Code::GatewayDegraded, (self.clock)()).principal("gateway");
             let event = event.severity(Severity::Notice);
-            self.sink.event(event.reason("sessions and retained messages are written again, with what was acknowledged meanwhile"));
+            self.sink.event(
+                event.reason("sessions and retained messages are written again, with what was acknowledged meanwhile"),
+            );
         }
     }
 

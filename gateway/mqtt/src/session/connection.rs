@@ -6,6 +6,7 @@ use crate::codec::encode::Outgoing;
 use crate::codec::{ConnectProperties, QoS, Version};
 use crate::config::Limits;
 use crate::connack::server_keep_alive;
+use crate::listener::Place;
 use crate::stream::Stream;
 use crate::worker::Stencil;
 use bytes::BytesMut;
@@ -15,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 /// What a client wants published when it goes without a goodbye.
 #[derive(Debug, Clone)]
@@ -42,6 +43,10 @@ pub(crate) struct Connection {
     pub(crate) over: Cell<bool>,
     pub(crate) will: RefCell<Option<Will>>,
     pub(crate) last_packet: Cell<Mono>,
+    /// Until when nothing is read from the client, because it sends faster than it may.
+    pub(crate) paced_until: Cell<Mono>,
+    /// When the socket took something last, or nothing waited for it.
+    pub(crate) drained: Cell<Mono>,
     keep_alive: Duration,
     pub(crate) window: usize,
     max_packet: usize,
@@ -51,7 +56,7 @@ pub(crate) struct Connection {
     /// Topics the client gave numbers to (MQTT 5, 3.3.2.3.4).
     pub(crate) aliases: RefCell<Vec<Option<Box<str>>>>,
     /// Held until the session lets go of the connection.
-    pub(crate) place: Cell<Option<OwnedSemaphorePermit>>,
+    pub(crate) place: RefCell<Option<Place>>,
     /// Whether acknowledgements wait until what they promise is durable.
     pub(crate) waits: Cell<bool>,
     pub(crate) answers: RefCell<Answers>,
@@ -62,13 +67,7 @@ pub(crate) struct Connection {
 // === impl Connection ===
 
 impl Connection {
-    pub(crate) fn new(
-        stream: Stream,
-        connect: &ConnectedAs,
-        limits: &Limits,
-        now: Mono,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(crate) fn new(stream: Stream, connect: &ConnectedAs, limits: &Limits, now: Mono, place: Place) -> Self {
         let keep_alive = server_keep_alive(connect, limits.max_keep_alive).unwrap_or(connect.keep_alive);
         Self {
             version: connect.version,
@@ -79,13 +78,15 @@ impl Connection {
             over: Cell::new(false),
             will: RefCell::new(connect.will.clone()),
             last_packet: Cell::new(now),
+            paced_until: Cell::new(now),
+            drained: Cell::new(now),
             keep_alive: Duration::from_secs(u64::from(keep_alive)) * 3 / 2,
             window: usize::from(connect.receive_maximum.min(limits.max_inflight).max(1)),
             max_packet: connect.max_packet.map_or(usize::MAX, |max| max as usize),
             explain: connect.explain,
             told: RefCell::new(Aliases::new(connect.alias_maximum.min(limits.max_topic_alias))),
             aliases: RefCell::default(),
-            place: Cell::new(Some(place)),
+            place: RefCell::new(Some(place)),
             waits: Cell::new(false),
             answers: RefCell::default(),
             in_line: Cell::new(false),
@@ -103,9 +104,9 @@ impl Connection {
     }
 
     pub(crate) fn is_silent(&self, now: Mono) -> bool {
-        !self.answers.borrow().is_full()
-            && !self.keep_alive.is_zero()
-            && now.since(self.last_packet.get()) >= self.keep_alive
+        // What a client has sent that is not read is not silence.
+        let heard = self.last_packet.get().max(self.paced_until.get());
+        !self.answers.borrow().is_full() && !self.keep_alive.is_zero() && now.since(heard) >= self.keep_alive
     }
 
     /// Whether the client takes a packet of so many bytes (MQTT-3.1.2-24).

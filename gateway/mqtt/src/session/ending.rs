@@ -13,6 +13,8 @@ pub(crate) enum Ending {
     Lost,
     /// Nothing came for one and a half times the keep-alive.
     KeepAlive,
+    /// What waited for the client was not taken by its socket for too long.
+    WriteTimeout,
     /// The client broke the standard.
     Violation(Violation),
     /// A newer connection took the client id over.
@@ -39,7 +41,7 @@ impl Ending {
     /// The reason code of the DISCONNECT that an MQTT 5 client gets; `None` when there is nobody to tell.
     pub(crate) fn reason(&self) -> Option<ReasonCode> {
         match self {
-            Self::Client | Self::ClientWithWill | Self::Lost => None,
+            Self::Client | Self::ClientWithWill | Self::Lost | Self::WriteTimeout => None,
             Self::KeepAlive => Some(ReasonCode::KeepAliveTimeout),
             Self::Violation(violation) => Some(violation.reason),
             Self::TakenOver => Some(ReasonCode::SessionTakenOver),
@@ -76,7 +78,7 @@ impl Ending {
             Self::Isolated { .. } => "FORBIDDEN_ACCESS",
             Self::Revoked => "AUTH_ERROR",
             Self::Kicked { .. } => "API_INITIATED_DISCONNECT",
-            Self::Restored | Self::Withdrawn | Self::ShuttingDown => "SERVER_INITIATED_DISCONNECT",
+            Self::Restored | Self::Withdrawn | Self::ShuttingDown | Self::WriteTimeout => "SERVER_INITIATED_DISCONNECT",
             Self::ServerError => "SERVER_ERROR",
         }
     }

@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 impl Worker {
     pub(super) fn admit(self: &Rc<Self>, admission: Admission) {
-        let Admission { stream, connect, identity, origin, leftover, place } = admission;
+        let Admission { stream, connect, identity, origin, leftover, mut place } = admission;
         let now = self.shared.now();
         let Ok(stream) = stream.attach() else { return };
         let verdicts = self.compile(&identity, &connect.client_id, &origin);
@@ -57,6 +57,15 @@ impl Worker {
             self.turn_away(stream, &candidate, &connect, ReasonCode::PacketTooLarge, event);
             return;
         };
+
+        let beside = |old: &Connection| old.place.borrow().as_ref().is_some_and(|old| old.is_beside(&place));
+        let replaces = known.as_ref().and_then(|known| known.connection()).is_some_and(|old| beside(&old));
+        if !place.seat(replaces) {
+            let event = candidate.event(Code::LimitReached, now).action(Action::Connect.name());
+            let event = event.rule("sources.max_connections").reason("as many clients come from its address as may");
+            self.turn_away(stream, &candidate, &connect, ReasonCode::QuotaExceeded, event);
+            return;
+        }
 
         let waits = candidate.origin.borrow().acknowledge == Acknowledge::Disk;
         let (session, present) = self.seat(known, candidate, &connect, now);
@@ -143,6 +152,7 @@ impl Worker {
                 known.curtailed.set(false);
                 return (known, true);
             }
+            candidate.usage.inherit(&known.usage);
             self.forget(&known);
         }
         let session = Rc::new(candidate);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// What one connection may publish, in bytes, before others get a turn and the fabric is asked for room again. A small
 /// packet can become a large message: its topic may be an alias.
-const SHARE: usize = 256 * 1024;
+pub(super) const SHARE: usize = 256 * 1024;
 
 // === impl Worker ===
 
@@ -31,6 +31,8 @@ impl Worker {
         let now = self.shared.now();
         self.spent.set(0);
         self.pressing.take();
+        let fair = self.fair.get();
+        let mut allowance = session.usage.allowance(&fair, now.mono);
         let mut used = 0;
         let result = loop {
             if self.spent.get() > SHARE {
@@ -42,6 +44,10 @@ impl Worker {
                 Ok(_) => break Ok((used, false)),
                 Err(violation) => break Err(Ending::Violation(violation)),
             };
+            if allowance.is_used_up() {
+                break Ok((used, true));
+            }
+            allowance.take(frame.total_len);
             used += frame.total_len;
             let packet = match codec::decode(connection.version, &rest[..frame.total_len]) {
                 Ok(packet) => packet,
@@ -60,6 +66,7 @@ impl Worker {
             }
         };
         self.tally.read(used);
+        session.usage.charge(&fair, &allowance, now.mono);
         if used > 0 {
             // Part of a packet is no sign of life: bytes that trickle in keep no connection.
             connection.last_packet.set(now.mono);
@@ -141,6 +148,14 @@ impl Worker {
         };
         self.refresh(session);
         match self.judge_publish(session, topic, publish.retain, now) {
+            Ok(_) if !session.usage.admits(topic, self.fair.get().max_topics) => {
+                self.shared.meters.publishes_refused.add(1);
+                let why = "the session publishes to as many topics as it may";
+                answer(connection, publish, Hold::No, ReasonCode::QuotaExceeded, Some(why));
+                let event = session.event(Code::LimitReached, now).action(Action::Publish.name());
+                self.refuse(session, event.resource(shown(topic)).rule("limits.max_topics").reason(why));
+                Ok(())
+            }
             Ok(permit) => self.accept(session, connection, publish, topic, permit, now),
             Err(denied) => {
                 self.shared.meters.publishes_refused.add(1);

@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::codec::encode;
 use crate::envelope::Letter;
+use crate::front;
 use crate::session::{Connection, Ending, Session, Will};
 use crate::shared::{lock, shown};
 use cordon_core::event::Code;
@@ -43,7 +44,8 @@ impl Worker {
         }
         self.tally.wrote(connection);
         connection.wake.notify_one();
-        connection.place.take();
+        let place = connection.place.take();
+        let violations = place.filter(|_| matches!(ending, Ending::Violation(_))).and_then(|place| place.violated());
         session.connection.replace(None);
         self.tell_groups(session, false);
         session.relieve(now.mono);
@@ -52,7 +54,7 @@ impl Worker {
         if ending.is_termination() {
             self.shared.meters.terminated.add(1);
         }
-        self.account(session, &ending, now);
+        self.account(session, &ending, violations, now);
         self.tell_disconnected(session, &ending, now);
         if let Some(will) = connection.will.take()
             && !ending.discards_will()
@@ -68,13 +70,20 @@ impl Worker {
         self.write_all();
     }
 
-    fn account(&self, session: &Rc<Session>, ending: &Ending, now: Now) {
+    fn account(&self, session: &Rc<Session>, ending: &Ending, violations: Option<u64>, now: Now) {
         let sink = &self.shared.sink;
         if let Ending::Violation(violation) = ending {
             self.shared.meters.violations.add(1);
-            let event = session.event(Code::ProtocolViolation, now);
+            let event = front::with_violations(session.event(Code::ProtocolViolation, now), violations);
             let event = lock(&self.shared.refusals).note(event.rule(violation.rule).reason(violation.detail));
             event.into_iter().for_each(|event| sink.event(event));
+        }
+        if *ending == Ending::WriteTimeout {
+            let event = session.event(Code::LimitReached, now).rule("limits.write_timeout");
+            sink.event(event.reason("the client took nothing of what was sent to it for too long"));
+        }
+        if let Some(throttled) = session.usage.finish() {
+            self.tell_throttled(session, throttled, now);
         }
         let repeats = session.refusals.borrow_mut().finish();
         repeats.into_iter().for_each(|event| sink.event(event));
@@ -109,7 +118,7 @@ impl Worker {
         let due: Vec<PendingWill> =
             self.wills.borrow_mut().extract_if(.., |will| Rc::ptr_eq(&will.session, session)).collect();
         for pending in due {
-            self.publish_will(&pending.session, &pending.will, now);
+            self.will_is_due(pending.session, pending.will, now);
         }
         self.strike(session);
     }
@@ -117,7 +126,7 @@ impl Worker {
     fn schedule_will(self: &Rc<Self>, session: &Rc<Session>, will: Will, now: Now) {
         let delay = will.delay.min(session.expiry.get());
         if delay == 0 {
-            self.publish_will(session, &will, now);
+            self.will_is_due(session.clone(), will, now);
         } else {
             let due = now.mono.plus(Duration::from_secs(u64::from(delay)));
             self.wills.borrow_mut().push(PendingWill { session: session.clone(), will, due });
@@ -129,16 +138,9 @@ impl Worker {
         self.wills.borrow_mut().retain(|will| !Rc::ptr_eq(&will.session, session));
     }
 
-    pub(super) fn publish_due_wills(self: &Rc<Self>, now: Now) {
-        let due: Vec<PendingWill> = self.wills.borrow_mut().extract_if(.., |will| will.due <= now.mono).collect();
-        for pending in due {
-            self.publish_will(&pending.session, &pending.will, now);
-            self.record_will(&pending.session);
-        }
-    }
-
-    fn publish_will(&self, session: &Rc<Session>, will: &Will, now: Now) {
+    pub(super) fn publish_will(&self, session: &Rc<Session>, will: &Will, now: Now) {
         self.refresh(session);
+        self.record_will(session);
         let verdict = session.verdicts.borrow().message(&will.topic, will.retain);
         let permit = match verdict {
             Ok(permit) => permit,
@@ -159,6 +161,7 @@ impl Worker {
             properties: &will.properties,
             payload: &will.payload,
         };
-        self.post(&letter, permit, now).1.ok();
+        let (size, _) = self.post(&letter, permit, now);
+        self.spend(size);
     }
 }

@@ -6,6 +6,7 @@ use crate::session::{Connection, Ending, Session};
 use crate::shared::shown;
 use crate::stream::{Got, SCRATCH, part, violation};
 use bytes::BytesMut;
+use cordon_core::time::Mono;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -52,6 +53,7 @@ impl Worker {
         // TLS may hold plain text that came with CONNECT, for which the socket will not become readable again.
         let mut left = Left::Packets;
         let mut held: Option<Held> = None;
+        let mut paced: Option<Mono> = None;
         loop {
             if connection.over.get() {
                 return Ending::Lost;
@@ -65,13 +67,15 @@ impl Worker {
             let writing = connection.stream.borrow().wants_write();
             // Who does not read the answers is not listened to.
             let reading = connection.stream.borrow().unsent() <= 2 * self.shared.limits.max_unsent_bytes;
-            let listening = reading && held.is_none() && !connection.answers.borrow().is_full();
+            let full = connection.answers.borrow().is_full();
+            let listening = reading && held.is_none() && paced.is_none() && !full;
             // What is known already does not make the socket readable.
             let behind = left == Left::Packets || connection.stream.borrow().is_over();
             tokio::select! {
                 biased;
                 () = connection.wake.notified() => {}
                 () = self.relieved_of(held.as_ref()), if held.is_some() => held = None,
+                () = self.paced(paced), if paced.is_some() => paced = None,
                 ready = socket.writable(), if writing => if ready.is_err() { return Ending::Lost },
                 ready = socket.readable(), if listening && !behind => {
                     if ready.is_err() {
@@ -96,6 +100,7 @@ impl Worker {
                 };
                 if left == Left::Packets {
                     held = self.held(session);
+                    paced = self.throttled(session, connection, self.shared.now());
                     break;
                 }
             }

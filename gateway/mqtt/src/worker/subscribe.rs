@@ -21,6 +21,10 @@ const MAX_FILTER_BYTES: usize = 64 * 1024;
 /// What a SUBSCRIBE counts against a connection's share of its worker, and each retained message it finds, in bytes.
 const SUBSCRIBE_COST: usize = 1024;
 const RETAINED_COST: usize = 256;
+/// Retained messages that one SUBSCRIBE looks further for; what is found beyond them would not fit any queue.
+const RETAINED_AT_ONCE: usize = 65_536;
+/// Why filters are refused without a look at them, when a packet has more of them than a session may hold.
+const TOO_MANY: &str = "too many topic filters in one packet";
 /// No message is for a subscription yet.
 const NOT_BEGUN: u64 = u64::MAX;
 
@@ -49,9 +53,17 @@ impl Worker {
         let mut codes = Vec::new();
         let mut granted = Vec::new();
         let mut why = None;
+        let mut further = 0;
         for (filter, options) in packet.filters() {
+            self.spend(SUBSCRIBE_COST);
             let terms = Terms { options, id: packet.subscription_identifier, since: NOT_BEGUN, group: 0 };
-            let code = match self.admit_filter(session, &filter, now) {
+            let admitted = if codes.len() < self.shared.limits.max_subscriptions {
+                self.admit_filter(session, &filter, now)
+            } else {
+                further += 1;
+                Err(Refused { code: ReasonCode::QuotaExceeded, why: TOO_MANY.to_owned() })
+            };
+            let code = match admitted {
                 Ok(()) => {
                     let old = self.add_subscription(session, filter.text, terms);
                     granted.push((filter, terms, old));
@@ -64,6 +76,10 @@ impl Worker {
                 }
             };
             codes.push(code);
+        }
+        if further > 0 {
+            let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
+            self.refuse(session, event.rule("limits.max_subscriptions").reason(TOO_MANY).count(further));
         }
         let why = why.as_deref().map(shown).filter(|why| connection.explain && fits(Some(why)));
         // MQTT 3.1 has no word for a failure and asks for a grant in its place (3.8).
@@ -82,7 +98,6 @@ impl Worker {
         self.answer_then(session, connection, retained, |out| {
             encode::suback(out, version, packet.packet_id, &told, why);
         });
-        self.spend(SUBSCRIBE_COST);
         let granted = packet.filters().zip(&codes).filter(|(_, code)| !code.is_error());
         self.tell_subscribed(session, granted.map(|((filter, _), _)| filter.text), now);
         Ok(())
@@ -108,7 +123,10 @@ impl Worker {
                 RetainHandling::SendIfNew => old.is_none(),
                 RetainHandling::DoNotSend => false,
             };
-            if wanted && filter.share.is_none() {
+            if found.len() >= RETAINED_AT_ONCE {
+                let event = session.event(Code::LimitReached, now).action(Action::Subscribe.name());
+                self.refuse(session, event.rule("one SUBSCRIBE gets some 65,536 retained messages at most"));
+            } else if wanted && filter.share.is_none() {
                 let messages = retained.select(filter.text, now.mono);
                 self.spend(messages.len() * RETAINED_COST);
                 let own = |message: &Envelope| terms.options.no_local && message.publisher() == session.author;
@@ -217,6 +235,7 @@ impl Worker {
         if !connection.takes(encode::unsuback_len(version, packet.filters().count(), None)) {
             return Err(too_large());
         }
+        self.spend(SUBSCRIBE_COST);
         let dropped = |filter: Filter<'_>| self.drop_subscription(session, filter.text);
         let code = |known| if known { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted };
         let codes: Vec<ReasonCode> = packet.filters().map(|filter| code(dropped(filter))).collect();

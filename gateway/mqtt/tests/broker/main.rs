@@ -9,7 +9,9 @@
 )]
 
 mod endings;
+mod fair;
 mod flows;
+mod half_open;
 mod hostile;
 mod isolation;
 mod lifecycle;
@@ -17,7 +19,9 @@ mod own_topics;
 mod persistence;
 mod pressure;
 mod server_traps;
+mod sources;
 mod support;
 mod tls;
 mod traps;
 mod websocket;
+mod wills;

@@ -28,6 +28,14 @@ impl Log {
         self.0.lock().unwrap().iter().filter(|event| event.code == code).count()
     }
 
+    /// How often this was told by events of this code and rule, repeats included, and in how many events.
+    pub(crate) fn told(&self, code: Code, rule: &str) -> (u64, usize) {
+        let events = self.0.lock().unwrap();
+        let counts = events.iter().filter(|event| event.code == code && event.rule.as_deref() == Some(rule));
+        let counts: Vec<u64> = counts.map(|event| event.count).collect();
+        (counts.iter().sum(), counts.len())
+    }
+
     /// The rules of the events of this code.
     pub(crate) fn rules(&self, code: Code) -> Vec<String> {
         let events = self.0.lock().unwrap();
@@ -238,9 +246,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr, hello: &Hello<'_>) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut client = Self { socket, v5: hello.v5, present: false, got: 0, buffer: Vec::new() };
+        Self::greet(TcpStream::connect(address).unwrap(), hello)
+    }
+
+    /// A client over a connection that was made before.
+    pub(crate) fn greet(socket: TcpStream, hello: &Hello<'_>) -> Self {
+        let mut client = Self { v5: hello.v5, ..Self::over(socket) };
         client.send(&connect(hello));
         let connack = client.next();
         assert_eq!((connack.first, connack.body[1]), (0x20, 0), "{connack:?}");
@@ -319,6 +330,19 @@ impl Client {
         let packet = self.next();
         String::from_utf8(packet.message(self.v5).2).unwrap()
     }
+}
+
+/// A connection from this address of the machine; `None` if it was reset before it was there.
+pub(crate) async fn dial_from(source: [u8; 4], address: SocketAddr) -> Option<TcpStream> {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((source, 0).into()).unwrap();
+    let socket = match socket.connect(address).await {
+        Ok(socket) => socket.into_std().unwrap(),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+        Err(error) => panic!("no connection: {error}"),
+    };
+    socket.set_nonblocking(false).unwrap();
+    Some(socket)
 }
 
 /// The lengths of the fixed header and of the rest of the packet at the start of `bytes`.

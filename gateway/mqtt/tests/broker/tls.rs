@@ -22,13 +22,18 @@ async fn open(bench: &mut Bench) -> Tls {
 
 /// Opens a TLS listener for what carries MQTT.
 pub(crate) async fn open_for(bench: &mut Bench, transport: Transport) -> Tls {
+    open_with(bench, transport, listener(None)).await
+}
+
+/// Opens a TLS listener that is otherwise like this one.
+pub(crate) async fn open_with(bench: &mut Bench, transport: Transport, config: ListenerConfig) -> Tls {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let files = TlsFiles { certificate, key, client_ca: None, crl: None };
-    let address = bench.broker.listen(vec![ListenerConfig { transport, ..listener(Some(files)) }]).await.unwrap()[0];
+    let address = bench.broker.listen(vec![ListenerConfig { transport, tls: Some(files), ..config }]).await.unwrap()[0];
     Tls { _files: folder, address, certificate: made.cert.der().clone() }
 }
 
