@@ -9,6 +9,7 @@
 )]
 
 mod endings;
+mod fairness;
 mod flows;
 mod hostile;
 mod isolation;
