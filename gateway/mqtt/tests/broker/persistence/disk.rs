@@ -4,7 +4,7 @@ use crate::support::{Bench, Client, Hello, LASTING, listener, order, packet};
 use cordon_core::isolation::Level;
 use cordon_mqtt::{Acknowledge, Change, Limits, ListenerConfig, Store, StoreFailed, StoredRecord};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -29,25 +29,34 @@ impl Disk {
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// The state, once no commit has to stay.
+    fn unstuck(&self) -> MutexGuard<'_, State> {
+        self.changed.wait_while(self.state(), |state| state.stuck).unwrap()
+    }
+
     /// What a crash at this moment would leave.
     pub(super) fn crash(&self) -> Records {
-        self.state.lock().unwrap().records.clone()
+        self.state().records.clone()
     }
 
     /// Lets no commit return, or all.
     pub(super) fn stick(&self, stuck: bool) {
-        self.state.lock().unwrap().stuck = stuck;
+        self.state().stuck = stuck;
         self.changed.notify_all();
     }
 
     pub(super) fn fail(&self, failing: bool) {
-        self.state.lock().unwrap().failing = failing;
+        self.state().failing = failing;
         self.changed.notify_all();
     }
 
     /// Waits until what is on disk is as wanted.
     pub(super) fn until(&self, wanted: impl Fn(&Records) -> bool) {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let patience = std::time::Duration::from_secs(10);
         let (_state, late) = self.changed.wait_timeout_while(state, patience, |state| !wanted(&state.records)).unwrap();
         assert!(!late.timed_out(), "the disk never held what it should");
@@ -65,7 +74,7 @@ pub(super) fn count(records: &Records, kind: u8) -> usize {
 
 impl Store for Disk {
     fn load(&self) -> Result<Vec<StoredRecord>, StoreFailed> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         if state.failing {
             return Err(StoreFailed("the disk is broken".into()));
         }
@@ -73,8 +82,7 @@ impl Store for Disk {
     }
 
     fn commit(&self, changes: Vec<Change>) -> Result<(), StoreFailed> {
-        let state = self.state.lock().unwrap();
-        let mut state = self.changed.wait_while(state, |state| state.stuck).unwrap();
+        let mut state = self.unstuck();
         if state.failing {
             return Err(StoreFailed("the disk is full".into()));
         }
