@@ -3,11 +3,12 @@
 use crate::broker::Lanes;
 use crate::config::{Acknowledge, Auth, ListenerConfig, Transport, WebSocketConfig};
 use crate::front;
-use crate::line::{Bounds, Line, Pending};
+use crate::line::{Bounds, Line, Newcomer, Pending};
 use crate::shared::{Shared, lock};
 use crate::sources::{Guest, source_of};
 use crate::tls;
 use arc_swap::ArcSwapOption;
+use cordon_core::time::Mono;
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use rustls::ServerConfig;
 use std::io;
@@ -97,13 +98,13 @@ impl Listener {
         }
     }
 
-    fn queue_up(&self, peer: SocketAddr, socket: Socket, shared: &Shared) -> Option<Pending<Socket>> {
+    fn queue_up(&self, peer: SocketAddr, known: bool, socket: Socket, now: Mono) -> Option<Pending<Socket>> {
         let bounds = {
             let config = lock(&self.config);
             let (places, share) = (config.max_pending, config.max_pending_per_address);
             Bounds { places, share, hearing: config.connect_timeout / 2 }
         };
-        self.line.queue_up(&bounds, source_of(peer.ip()), socket, shared.now().mono)
+        self.line.queue_up(&bounds, Newcomer { source: source_of(peer.ip()), known, now }, socket)
     }
 }
 
@@ -172,7 +173,7 @@ fn welcome(stream: TcpStream, peer: SocketAddr, listener: &Arc<Listener>, shared
     setsockopt(&stream, sockopt::KeepAlive, &true).ok();
     setsockopt(&stream, sockopt::TcpKeepIdle, &PROBE_AFTER).ok();
     let stream = Arc::new(stream);
-    let Some(pending) = listener.queue_up(peer, Arc::downgrade(&stream), shared) else {
+    let Some(pending) = listener.queue_up(peer, guest.is_known(), Arc::downgrade(&stream), shared.now().mono) else {
         guest.excuse();
         shared.meters.connects_refused.add(1);
         front::refuse_crowd(shared, listener, peer);

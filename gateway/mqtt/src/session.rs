@@ -68,6 +68,8 @@ pub(crate) struct Lasting {
     pub(crate) session: Cell<bool>,
     /// Whether its will is.
     pub(crate) will: Cell<bool>,
+    /// Where its will stands among those that are due, if it does.
+    pub(crate) due_will: Cell<Option<u64>>,
     /// Whether a will is on record.
     pub(crate) has_will: Cell<bool>,
     /// Whether it counts among those whose client is away.

@@ -37,6 +37,7 @@ pub(crate) struct Guest {
     source: Option<IpAddr>,
     client: bool,
     excused: bool,
+    known: bool,
 }
 
 // === impl Sources ===
@@ -60,12 +61,14 @@ impl Sources {
     pub(crate) fn enter(self: &Arc<Self>, peer: SocketAddr) -> Result<Guest, Closed> {
         let mut inner = lock(&self.inner);
         let source = (!inner.exempt.iter().any(|prefix| prefix.contains(peer.ip()))).then(|| source_of(peer.ip()));
+        let mut known = true;
         if let Some(source) = source {
+            known = inner.table.is_known(source);
             let entered = inner.table.enter(source, peer, (self.clock)().mono);
             self.tidy(&mut inner);
             entered.inspect_err(|_| self.meters.sources_refused.add(1))?;
         }
-        Ok(Guest { sources: self.clone(), source, client: false, excused: false })
+        Ok(Guest { sources: self.clone(), source, client: false, excused: false, known })
     }
 
     /// Refusals that are to be told now.
@@ -86,6 +89,11 @@ impl Guest {
     pub(crate) fn seat(&mut self, replaces: bool) -> bool {
         self.client = self.source.is_none_or(|source| lock(&self.sources.inner).table.seat(source, replaces));
         self.client
+    }
+
+    /// Whether a client came from its address before, or the address is exempt.
+    pub(crate) fn is_known(&self) -> bool {
+        self.known
     }
 
     /// It is not to blame for not becoming a client.

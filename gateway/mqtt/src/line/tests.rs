@@ -24,9 +24,14 @@ impl Hall {
 
     /// Whether one more from this address finds a place.
     fn come(&mut self, address: u8, millis: u64) -> bool {
+        self.enter(address, false, millis)
+    }
+
+    fn enter(&mut self, address: u8, known: bool, millis: u64) -> bool {
         let socket = Socket::default();
         let source = IpAddr::V4(Ipv4Addr::new(10, 0, 0, address));
-        let pending = self.line.queue_up(&BOUNDS, source, socket.clone(), Mono(millis));
+        let who = Newcomer { source, known, now: Mono(millis) };
+        let pending = self.line.queue_up(&BOUNDS, who, socket.clone());
         let found = pending.is_some();
         self.in_line.extend(pending.map(|pending| (pending, socket)));
         found
@@ -92,6 +97,38 @@ fn who_has_begun_to_speak_is_heard_for_a_while() {
 }
 
 #[test]
+fn one_that_begins_to_speak_gives_way_to_an_address_that_had_clients_unless_its_own_had() {
+    let mut hall = Hall::new();
+    assert!(hall.enter(1, true, 0));
+    (2..=4).for_each(|address| assert!(hall.come(address, 0)));
+    hall.in_line.iter().for_each(|(pending, _)| pending.heard());
+    assert!(!hall.come(5, 1));
+    for address in 5..=7 {
+        assert!(hall.enter(address, true, 1));
+        hall.in_line.last().unwrap().0.heard();
+    }
+    assert_eq!(hall.displaced(), [1, 2, 3]);
+    assert!(!hall.enter(8, true, 1), "devices that all come back do not push each other out");
+}
+
+#[test]
+fn the_address_that_holds_the_most_places_gives_one_to_another() {
+    let mut hall = Hall::new();
+    for address in [1, 1, 2, 2] {
+        assert!(hall.come(address, 0));
+    }
+    hall.in_line.iter().for_each(|(pending, _)| pending.heard());
+    assert!(hall.come(3, 1));
+    hall.in_line[4].0.heard();
+    assert!(hall.come(4, 1));
+    hall.in_line[5].0.heard();
+    let mut gone = hall.displaced();
+    gone.sort_unstable();
+    assert_eq!(gone, [1, 3], "the younger one of each");
+    assert!(!hall.come(5, 1), "all hold one place now");
+}
+
+#[test]
 fn who_is_refused_gives_way_first() {
     let mut hall = Hall::new();
     (1..=4).for_each(|address| assert!(hall.come(address, 0)));
@@ -110,5 +147,5 @@ fn a_place_is_free_when_it_is_left() {
     assert!(hall.come(5, 0));
     hall.in_line.clear();
     let inner = lock(&hall.line.inner);
-    assert!(inner.waiting.is_empty() && inner.stages.is_empty() && inner.sources.is_empty());
+    assert!(inner.waiting.is_empty() && inner.all.is_empty() && inner.sources.is_empty());
 }

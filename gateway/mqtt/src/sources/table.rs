@@ -1,7 +1,8 @@
 //! What came from which address lately. A state machine without I/O.
 //!
-//! An address is held as long as it has connections, and after that while it is not like one that was never seen. Of
-//! those without connections at most [`IDLE`] are held; the one that was used the longest ago is forgotten first.
+//! An address is held as long as it has connections, and after that while there is something against it. Of those without
+//! connections at most [`IDLE`] are held; the one that was used the longest ago is forgotten first. Apart from that, the
+//! last [`KNOWN`] addresses are remembered from which clients came, so that ever new ones that fail cannot push them out.
 
 use crate::config::SourceLimits;
 use crate::pace::{Bucket, Rate};
@@ -13,6 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 /// Addresses without a connection that are held.
 pub(super) const IDLE: usize = 65_536;
 
+/// Addresses that are remembered for having had a client.
+pub(super) const KNOWN: usize = 16_384;
+
 /// Every address with what came from it.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -23,6 +27,9 @@ pub(super) struct Table {
     idle: BTreeMap<u64, IpAddr>,
     /// Addresses of which refusals are still to be told.
     refusing: BTreeSet<IpAddr>,
+    /// Addresses that had a client, by when they were used and the other way round.
+    known: HashMap<IpAddr, u64>,
+    known_by_use: BTreeMap<u64, IpAddr>,
     uses: u64,
 }
 
@@ -107,7 +114,28 @@ impl Table {
         let others = entry.clients - usize::from(replaces && entry.clients > 0);
         let free = self.max_clients == 0 || others < self.max_clients;
         entry.clients += usize::from(free);
+        if free {
+            self.remember(source);
+        }
         free
+    }
+
+    /// Whether a client came from there before.
+    pub(super) fn is_known(&self, source: IpAddr) -> bool {
+        self.known.contains_key(&source)
+    }
+
+    fn remember(&mut self, source: IpAddr) {
+        self.uses += 1;
+        self.known_by_use.insert(self.uses, source);
+        if let Some(old) = self.known.insert(source, self.uses) {
+            self.known_by_use.remove(&old);
+        }
+        if self.known.len() > KNOWN
+            && let Some((_, oldest)) = self.known_by_use.pop_first()
+        {
+            self.known.remove(&oldest);
+        }
     }
 
     /// A connection is over.

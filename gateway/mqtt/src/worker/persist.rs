@@ -182,6 +182,9 @@ impl Worker {
             let will = connection.will.borrow().clone()?;
             return Some(WillRecord { will, due: None });
         }
+        if let Some(will) = self.due_wills.of(session) {
+            return Some(WillRecord { will, due: Some(moment.deadline(moment.now.mono)) });
+        }
         let wills = self.wills.borrow();
         let pending = wills.iter().find(|pending| std::ptr::eq(&*pending.session, session))?;
         Some(WillRecord { will: pending.will.clone(), due: Some(moment.deadline(pending.due)) })

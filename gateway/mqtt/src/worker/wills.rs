@@ -2,7 +2,7 @@
 //! clients that are lost together neither hold the others up nor overrun those who read the wills.
 //!
 //! The others wait in the order in which they became due. No will is lost to the bounds of the line: one that finds no place in
-//! it is published at once.
+//! it is published at once. While a will of a lasting session stands in line, it is on record.
 
 use super::Worker;
 use super::inbound::SHARE;
@@ -23,11 +23,18 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Wills that are due.
 #[derive(Default)]
 pub(crate) struct DueWills {
-    wills: RefCell<VecDeque<(Rc<Session>, Will)>>,
+    wills: RefCell<Line<(Rc<Session>, Will)>>,
     bytes: Cell<usize>,
     /// Wills published directly since the worker's last tick.
     direct: Cell<usize>,
     wake: Notify,
+}
+
+/// A line in which everybody has a number.
+struct Line<T> {
+    waiting: VecDeque<T>,
+    /// The number of the first one.
+    first: u64,
 }
 
 // === impl DueWills ===
@@ -37,19 +44,25 @@ impl DueWills {
     fn push(&self, session: Rc<Session>, will: Will) -> Option<(Rc<Session>, Will)> {
         let mut wills = self.wills.borrow_mut();
         let bytes = self.bytes.get() + cost(&will);
-        if wills.len() >= MAX_WILLS || bytes > MAX_BYTES {
+        if wills.waiting.len() >= MAX_WILLS || bytes > MAX_BYTES {
             return Some((session, will));
         }
         self.bytes.set(bytes);
-        wills.push_back((session, will));
+        let owner = session.clone();
+        owner.lasting.due_will.set(Some(wills.push((session, will))));
         self.wake.notify_one();
         None
     }
 
     fn pop(&self) -> Option<(Rc<Session>, Will)> {
-        let next = self.wills.borrow_mut().pop_front()?;
+        let next = self.wills.borrow_mut().pop()?;
         self.bytes.set(self.bytes.get() - cost(&next.1));
         Some(next)
+    }
+
+    /// The will of a session that stands in line.
+    pub(super) fn of(&self, session: &Session) -> Option<Will> {
+        self.wills.borrow().get(session.lasting.due_will.get()?).map(|(_, will)| will.clone())
     }
 
     /// Whether a will may be published without standing in line.
@@ -60,7 +73,34 @@ impl DueWills {
     }
 
     fn is_empty(&self) -> bool {
-        self.wills.borrow().is_empty()
+        self.wills.borrow().waiting.is_empty()
+    }
+}
+
+// === impl Line ===
+
+impl<T> Default for Line<T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), first: 0 }
+    }
+}
+
+impl<T> Line<T> {
+    /// Puts one at the end. Returns its number.
+    fn push(&mut self, next: T) -> u64 {
+        self.waiting.push_back(next);
+        self.first + self.waiting.len() as u64 - 1
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let next = self.waiting.pop_front()?;
+        self.first += 1;
+        Some(next)
+    }
+
+    /// The one with this number, if it still stands here.
+    fn get(&self, number: u64) -> Option<&T> {
+        self.waiting.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 }
 
@@ -131,4 +171,24 @@ impl Worker {
 
 fn cost(will: &Will) -> usize {
     will.topic.len() + will.payload.len() + will.properties.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_found_by_its_number_for_as_long_as_it_stands_in_line() {
+        let mut line = Line::default();
+        let numbers: Vec<u64> = ["a", "b", "c"].map(|name| line.push(name)).into();
+        assert_eq!(line.pop(), Some("a"));
+        let late = line.push("d");
+        let found = |line: &Line<&'static str>| -> Vec<Option<&str>> {
+            numbers.iter().chain([&late]).map(|number| line.get(*number).copied()).collect()
+        };
+        assert_eq!(found(&line), [None, Some("b"), Some("c"), Some("d")]);
+        while line.pop().is_some() {}
+        assert_eq!(found(&line), [None; 4]);
+        assert_eq!(line.get(line.first + 1), None);
+    }
 }

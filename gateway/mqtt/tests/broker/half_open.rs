@@ -69,8 +69,37 @@ async fn handshakes_that_never_begin_keep_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_begin_and_stop_do_not_keep_out_who_was_here_before() {
+    let sources = SourceLimits { exempt: Vec::new(), ..SourceLimits::default() };
+    let mut bench = Bench::with(Limits { sources, ..Limits::default() }).await;
+    let address = open(&mut bench, narrow()).await;
+    let hello = Hello { id: "a", ..Hello::default() };
+    drop(Client::greet(dial_from([127, 0, 0, 9], address).await.unwrap(), &hello));
+    let _begun = half_open(address, 50, &[0x10, 0x20]).await;
+    Client::greet(dial_from([127, 0, 0, 9], address).await.unwrap(), &hello).ping();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_addresses_that_begin_and_stop_keep_nobody_out() {
+    let sources = SourceLimits { exempt: Vec::new(), ..SourceLimits::default() };
+    let mut bench = Bench::with(Limits { sources, ..Limits::default() }).await;
+    let address = open(&mut bench, narrow()).await;
+    let mut begun = Vec::new();
+    for round in 0..8 {
+        let mut socket = dial_from([127, 0, 0, 2 + round % 2], address).await.unwrap();
+        socket.write_all(&[0x10, 0x20]).unwrap();
+        begun.push(socket);
+    }
+    for source in 10..14 {
+        let hello = Hello { id: "a", ..Hello::default() };
+        Client::greet(dial_from([127, 0, 0, source], address).await.unwrap(), &hello).ping();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_begin_and_stop_give_way_after_half_of_their_time() {
-    let mut bench = Bench::start().await;
+    let sources = SourceLimits { exempt: Vec::new(), ..SourceLimits::default() };
+    let mut bench = Bench::with(Limits { sources, ..Limits::default() }).await;
     let time = std::time::Duration::from_secs(2);
     let address = open(&mut bench, ListenerConfig { connect_timeout: time, ..narrow() }).await;
     // The first bytes of a CONNECT.

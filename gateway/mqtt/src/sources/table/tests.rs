@@ -115,6 +115,29 @@ fn ever_new_addresses_take_bounded_memory_and_those_with_clients_are_never_forgo
 }
 
 #[test]
+fn addresses_that_had_clients_are_remembered_apart_from_those_that_fail() {
+    let mut table = table(SourceLimits::default());
+    let join = |table: &mut Table, last: u32| {
+        enter(table, last, 0).unwrap();
+        table.seat(address(last), false);
+        table.leave(address(last), true, false, Mono(0));
+    };
+    join(&mut table, 1);
+    assert!(table.is_known(address(1)) && !table.is_known(address(2)));
+    for last in 2..200_000 {
+        fail(&mut table, last, 0).unwrap();
+        table.forget();
+    }
+    assert!(table.is_known(address(1)), "not pushed out by failures");
+    for last in 2..100_000 {
+        join(&mut table, last);
+        join(&mut table, 1);
+    }
+    assert!(table.is_known(address(1)), "not pushed out while it comes");
+    assert_eq!((table.known.len(), table.known_by_use.len()), (KNOWN, KNOWN));
+}
+
+#[test]
 fn violations_are_counted_for_each_address() {
     let mut table = table(SourceLimits::default());
     for round in 1..=3 {
