@@ -1,13 +1,16 @@
-//! What fuzzing reaches that nobody else may: the tree of subscriptions, the retained messages, and sealed messages.
+//! What fuzzing reaches that nobody else may: the tree of subscriptions, the retained messages, sealed
+//! messages, records, and WebSockets.
 
 use crate::codec::{QoS, SubscribeOptions};
 use crate::envelope::{Envelope, Letter};
+use crate::keeper;
 use crate::retained::Retained;
+use crate::stream;
 use crate::subscriptions::{Subscriber, Subscriptions, Terms};
 use bytes::Bytes;
 use cordon_core::judge;
 use cordon_core::policy::Action;
-use cordon_core::time::Mono;
+use cordon_core::time::{Mono, Now, Unix};
 use std::rc::Rc;
 
 struct Member(u64);
@@ -39,7 +42,7 @@ pub fn subscribed(filters: &[&str], topic: &str) -> Vec<usize> {
 /// The topics of retained messages that `filter` selects among these.
 #[must_use]
 pub fn retained(topics: &[&str], filter: &str) -> Vec<String> {
-    let mut store = Retained::new(topics.len());
+    let mut store = Retained::new(topics.len(), usize::MAX, false);
     for topic in topics {
         let letter = Letter {
             qos: QoS::AtMostOnce,
@@ -66,4 +69,19 @@ pub fn open(bytes: &[u8]) {
     assert!(parts < envelope.size(), "the parts lie inside");
     let _ = (envelope.qos(), envelope.retain(), envelope.publisher(), envelope.epoch(), envelope.expires());
     let _ = (envelope.number(), envelope.elected(1));
+}
+
+/// Loads the records of a store, as at start, and reads the messages among them.
+pub fn load(records: Vec<(Vec<u8>, Vec<u8>)>) {
+    let now = Now { mono: Mono(1_000), unix: Unix(1_700_000_000_000), trusted: true };
+    let loaded = keeper::load(records, 1, now);
+    loaded.retained.iter().for_each(|message| open(message.bytes()));
+    let waiting = loaded.sessions.iter().flat_map(|session| session.messages.values());
+    waiting.filter_map(|record| record.message.as_ref()).for_each(|record| open(record.message.bytes()));
+}
+
+/// The MQTT bytes that come through a WebSocket which gets these pieces, from the HTTP request on.
+#[must_use]
+pub fn through_websocket(pieces: &[&[u8]]) -> Vec<u8> {
+    stream::feed(pieces)
 }

@@ -21,6 +21,8 @@ use unsent::Unsent;
 use websocket::WebSocket;
 
 pub(crate) use websocket::Breach;
+#[cfg(feature = "fuzzing")]
+pub(crate) use websocket::fuzzing::feed;
 
 /// Bytes read at once.
 pub(crate) const SCRATCH: usize = 64 * 1024;

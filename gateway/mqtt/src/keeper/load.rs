@@ -17,7 +17,7 @@ pub(crate) struct Loaded {
     pub(crate) skipped: u64,
     /// Removals of what nobody needs any more.
     pub(crate) stale: Vec<Entry>,
-    /// The highest number of a session, present or as a publisher.
+    /// The highest number of a session.
     pub(crate) last_session: u64,
     /// The highest number of a message.
     pub(crate) last_message: u64,
@@ -136,9 +136,37 @@ impl Loaded {
         }
     }
 
-    /// New numbers must not be those of messages and publishers that are still known.
+    /// New numbers must not be those of messages that are still known.
     fn note(&mut self, message: &Envelope) {
         self.last_message = self.last_message.max(message.number());
-        self.last_session = self.last_session.max(message.publisher());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::QoS;
+    use crate::envelope::Letter;
+    use crate::keeper::Value;
+    use cordon_core::judge;
+    use cordon_core::policy::Action;
+
+    #[test]
+    fn who_published_a_kept_message_says_nothing_about_the_numbers_of_sessions() {
+        let letter = Letter {
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            publisher: u64::MAX,
+            thing: "t",
+            epoch: 0,
+            expires: None,
+            topic: "t",
+            properties: &[],
+            payload: b"x",
+        };
+        let message = Envelope::seal(&letter, 8, &[], judge::judge_gateway(Action::Publish, "t"));
+        let value = Value::Retained(RetainedRecord { message, expires: None }).encode();
+        let loaded = load(vec![(Key::retained("t").encode(), value)], 1, Now::for_test(0));
+        assert_eq!((loaded.retained.len(), loaded.last_message, loaded.last_session), (1, 8, 0));
     }
 }

@@ -8,6 +8,8 @@
 
 mod breach;
 mod frames;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod outgoing;
 mod upgrade;
 
