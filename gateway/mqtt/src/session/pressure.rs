@@ -9,9 +9,9 @@ use cordon_core::time::Mono;
 use std::time::Duration;
 
 /// A wait that costs nothing.
-const FREE: Duration = Duration::from_millis(50);
+const FREE: Duration = Duration::from_millis(200);
 /// What waits beyond that may take together.
-const ALLOWANCE: Duration = Duration::from_millis(500);
+const ALLOWANCE: Duration = Duration::from_secs(1);
 /// How many times slower the allowance comes back than time passes: publishers wait for at most a twentieth of it.
 const RECOVERY: u32 = 20;
 
@@ -80,15 +80,15 @@ impl Pressure {
 mod tests {
     use super::*;
 
-    const WHOLE: u64 = 550;
+    const WHOLE: u64 = 1200;
 
     #[test]
     fn short_waits_are_free_however_many() {
         let mut pressure = Pressure::default();
         for round in 0..1000 {
-            let now = Mono(round * 60);
+            let now = Mono(round * 210);
             assert_eq!(pressure.fall_behind(now), Some(Mono(now.0 + WHOLE)));
-            assert!(pressure.catch_up(Mono(now.0 + 50)));
+            assert!(pressure.catch_up(Mono(now.0 + 200)));
             assert!(pressure.keeps_up());
         }
     }
@@ -102,12 +102,12 @@ mod tests {
         assert_eq!(pressure.fall_behind(Mono(WHOLE + 1)), None);
         assert!(!pressure.keeps_up());
         assert!(pressure.catch_up(Mono(WHOLE + 2)));
-        assert_eq!(pressure.fall_behind(Mono(WHOLE + 2)), Some(Mono(WHOLE + 52)), "no more than the free wait is left");
+        assert_eq!(pressure.fall_behind(Mono(WHOLE + 2)), Some(Mono(WHOLE + 202)), "no more than the free wait is left");
     }
 
     #[test]
     fn whoever_is_behind_most_of_the_time_holds_others_for_little_of_it() {
-        for stall in [60, 100, 300, 549, 1000] {
+        for stall in [210, 300, 600, 1199, 3000] {
             let (mut pressure, mut waited, mut now) = (Pressure::default(), 0, 0);
             while now < 100_000 {
                 let until = pressure.fall_behind(Mono(now)).map_or(now, |until| until.0);
@@ -117,9 +117,9 @@ mod tests {
                 pressure.catch_up(Mono(now));
                 now += 1;
             }
-            let free = 100_000 / (stall + 1) * 50;
+            let free = 100_000 / (stall + 1) * 200;
             assert!(
-                waited <= free + 500 + 100_000 / 20 + 50,
+                waited <= free + 1000 + 100_000 / 20 + 200,
                 "stalling {stall} ms at a time held others for {waited} ms"
             );
         }
@@ -130,7 +130,7 @@ mod tests {
         let mut pressure = Pressure::default();
         pressure.fall_behind(Mono(0));
         pressure.waits_until(Mono(WHOLE));
-        pressure.catch_up(Mono(1000));
-        assert_eq!(pressure.fall_behind(Mono(WHOLE + 10_000)), Some(Mono(WHOLE + 10_000 + WHOLE)));
+        pressure.catch_up(Mono(2000));
+        assert_eq!(pressure.fall_behind(Mono(WHOLE + 20_000)), Some(Mono(WHOLE + 20_000 + WHOLE)));
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// What one connection may publish, in bytes, before others get a turn and the fabric is asked for room again. A small
 /// packet can become a large message: its topic may be an alias.
-pub(super) const SHARE: usize = 256 * 1024;
+pub(super) const SHARE: usize = 64 * 1024;
 
 // === impl Worker ===
 

@@ -11,9 +11,6 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-/// Reads in a row before other connections get a turn.
-const READS: usize = 4;
-
 /// What a read left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
@@ -85,23 +82,18 @@ impl Worker {
                 }
                 () = tokio::task::yield_now(), if listening && behind => {}
             }
-            for _ in 0..READS {
-                if !listening || left == Left::Nothing {
-                    break;
-                }
+            if listening && left != Left::Nothing {
                 self.shared.flow.room(self.index).await;
                 self.attend();
-                if connection.is_ending() {
-                    break;
+                if !connection.is_ending() {
+                    left = match self.read(session, connection, partial) {
+                        Ok(left) => left,
+                        Err(ending) => return ending,
+                    };
                 }
-                left = match self.read(session, connection, partial) {
-                    Ok(left) => left,
-                    Err(ending) => return ending,
-                };
                 if left == Left::Packets {
                     held = self.held(session);
                     paced = self.throttled(session, connection, self.shared.now());
-                    break;
                 }
             }
             self.write_all();
