@@ -105,6 +105,11 @@ impl Worker {
                 }
             }
             self.write_all();
+            if left == Left::More {
+                // A socket that is known to be readable would not make this task wait: others would not get a turn, and
+                // what arrives for them would not be noticed.
+                tokio::task::yield_now().await;
+            }
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod endings;
 mod fair;
+mod floods;
 mod flows;
 mod half_open;
 mod hostile;
