@@ -162,6 +162,7 @@ start_cordon() { # start_cordon FLEET plain|tls
     cordon_config "$data" "${ports[@]}" >"$home/cordon.toml"
     "${wrap[@]}" "$cordon" serve --config "$home/cordon.toml" >"$home/log" 2>&1 &
     broker_pid=$!
+    await_port "${ports[3]}" "$home/log"
     await_port "${ports[0]}" "$home/log"
     "$cordon" --endpoint "127.0.0.1:${ports[3]}" --ca "$work/pki/devices/ca.pem" \
         --cert "$work/pki/operators/operator.cert.pem" --key "$work/pki/operators/operator.key.pem" \

@@ -19,11 +19,12 @@ mod load {
     pub(crate) mod wire;
 }
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use load::target::Target;
 use load::{isolate, paced, prepare, report, still, throughput};
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 const USAGE: &str = "\
 cordon-load MODE key=value...
@@ -37,6 +38,7 @@ cordon-load MODE key=value...
   with    host=127.0.0.1 port=1883 pid=BROKER topic=plant/{}/telemetry
           password=SECRET       each client logs in under its own name: pub-0, sub-0, idle, conn
           user=NAME             all log in under this name
+          begin=COMMAND         run when all clients are connected and none sends yet; end=COMMAND when all have sent
           certificates=DIR      mutual TLS 1.3: DIR/ca.pem, and DIR/NAME.cert.pem and .key.pem of each client
   prepare pki dir=DIR names=NAME,NAME...     certificates for the gateway, these clients and an operator
           ports count=N                      ports that are free now
@@ -82,6 +84,14 @@ impl Options {
 
     pub(crate) fn needed(&self, key: &str) -> Result<&str> {
         self.text(key).with_context(|| format!("{key}=... is missing\n{USAGE}"))
+    }
+
+    /// Runs the command of this key, if one is given, and waits for it.
+    pub(crate) fn command(&self, key: &str) -> Result<()> {
+        let Some(command) = self.text(key) else { return Ok(()) };
+        let status = Command::new("sh").args(["-c", command]).stdout(Stdio::null()).status()?;
+        ensure!(status.success(), "`{command}` ended with {status}");
+        Ok(())
     }
 
     pub(crate) fn number(&self, key: &str, default: usize) -> Result<usize> {

@@ -62,8 +62,8 @@ words_of() { # words_of ROW counted|paced
     case $1-$2 in
         paced-4x2000-counted) words=(paced pairs=4 rate=40 seconds=10) ;;
         paced-4x2000-paced) words=(paced pairs=4 rate=2000 seconds=3) ;;
-        paced-50x20-counted) words=(paced-in publishers=50 rate=1 seconds=10) ;;
-        paced-50x20-paced) words=(paced-in publishers=50 rate=20 seconds=3) ;;
+        paced-50x20-counted) words=(paced-in publishers=50 rate=2 seconds=10) ;;
+        paced-50x20-paced) words=(paced-in publishers=50 rate=20 seconds=10) ;;
         fan-in-qos?-counted) words=(fan-in qos="${1: -1}" messages=5000) ;;
         fan-in-qos?-paced) words=(fan-in qos="${1: -1}" messages=100000) ;;
         fan-out-8-counted) words=(fan-out subscribers=8 messages=5000) ;;
@@ -72,9 +72,9 @@ words_of() { # words_of ROW counted|paced
 }
 
 # Runs the load; sets delivered.
-run_load() {
+run_load() { # run_load WORDS...
     local result
-    result=$("$load" "${words[@]}" "${reach[@]}")
+    result=$("$load" "${words[@]}" "${reach[@]}" "$@")
     delivered=$(sed -n 's/.*"delivered":\([0-9]*\).*/\1/p' <<<"$result")
     ((delivered > 0))
 }
@@ -87,19 +87,19 @@ count_instructions() { # count_instructions ROW
     start_cordon few plain
     wrap=()
     words_of "$1" counted
-    # The first time passwords are checked and topics are seen for the first time; the second time is counted.
+    # The first time passwords are checked; the second time is counted, from when all are connected.
     run_load
-    callgrind_control -i on "$broker_pid" >/dev/null
-    run_load
-    callgrind_control -i off "$broker_pid" >/dev/null
+    run_load begin="callgrind_control -i on $broker_pid 2>&1" end="callgrind_control -i off $broker_pid 2>&1"
     stop_broker
-    total=$(sed -n 's/^\(totals\|summary\): *\([0-9]*\).*/\2/p' "$file" | head -n 1)
+    total=$(sed -n 's/^totals: *//p' "$file")
     printf '\n== %s: %s instructions a delivery (%s deliveries)\n' "$1" "$((total / delivered))" "$delivered"
-    callgrind_annotate --auto=no --threshold=100 "$file" \
-        | sed -n 's/^ *\([0-9,]*\) *\(([ 0-9.]*%)\)\{0,1\} *[^ ]*:\(.*\)/\1 \3/p' \
-        | awk -v each="$delivered" -v top="$top" 'NF > 1 {
-            count = $1; gsub(",", "", count); $1 = ""; sub(/ \[[^]]*\]$/, "")
-            if (shown++ < top) printf "%10.1f %s\n", count / each, substr($0, 2, 130) }'
+    callgrind_annotate --auto=no --threshold=100 "$file" | awk -v each="$delivered" -v top="$top" '
+        /PROGRAM TOTALS/ { listed = 1; next }
+        listed && $1 ~ /^[0-9,]+$/ && shown++ < top {
+            count = $1; gsub(",", "", count)
+            sub(/^ *[0-9,]+ *\([^)]*\) */, ""); sub(/ \[[^]]*\]$/, ""); sub(/^[^:]*\//, "")
+            printf "%10.1f %s\n", count / each, substr($0, 1, 140)
+        }'
 }
 
 # === System calls ===

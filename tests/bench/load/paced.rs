@@ -50,6 +50,7 @@ fn run(target: &Target, options: &Options, publishers: usize, subscribers: usize
     }
     let names: Vec<String> = (0..publishers).map(|number| format!("pub-{number}")).collect();
     let clients: Vec<Client> = names.iter().map(|name| target.connect(name)).collect::<Result<_>>()?;
+    options.command("begin")?;
     let (first, mut writers) = (Instant::now() + LEAD, Vec::new());
     for (number, (name, client)) in names.iter().zip(clients).enumerate() {
         // Spread evenly over the period, so that they do not all send at once.
@@ -58,15 +59,19 @@ fn run(target: &Target, options: &Options, publishers: usize, subscribers: usize
         writers.push(thread::spawn(move || send(client, &plan)));
     }
     let stretch = Stretch::begin(target.pid)?;
+    let mut through = Vec::new();
     for writer in writers {
-        writer.join().ok().context("a publisher panicked")??;
+        through.push(writer.join().ok().context("a publisher panicked")??);
     }
     let used = stretch.end()?;
+    // Nobody leaves before this: goodbyes are not what is measured.
+    options.command("end")?;
     stop.store(true, Ordering::Relaxed);
     let mut all = Vec::new();
     for reader in readers {
         all.extend(reader.join().ok().context("a subscriber panicked")??);
     }
+    drop(through);
     all.sort_unstable();
     let at = |share: f64| all.get(((all.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(0);
     let micros = |share: f64| hundredths(at(share) as f64 / 1000.0);
@@ -78,7 +83,7 @@ fn run(target: &Target, options: &Options, publishers: usize, subscribers: usize
     }))
 }
 
-fn send(mut client: Client, plan: &Plan) -> Result<()> {
+fn send(mut client: Client, plan: &Plan) -> Result<Client> {
     let mut payload = vec![0; plan.size];
     let mut out = Vec::new();
     for number in 0..plan.count {
@@ -89,7 +94,7 @@ fn send(mut client: Client, plan: &Plan) -> Result<()> {
         publish(&mut out, &plan.topic, &payload, 0, 0);
         client.send(&out)?;
     }
-    Ok(())
+    Ok(client)
 }
 
 fn latencies(mut client: Client, epoch: Instant, stop: &AtomicBool) -> Result<Vec<u64>> {

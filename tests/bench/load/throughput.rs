@@ -62,6 +62,7 @@ pub(crate) fn run(target: &Target, options: &Options, publishers: usize, subscri
             failed.fetch_or(done.is_err(), Ordering::Relaxed);
         }));
     }
+    options.command("begin")?;
     let stretch = Stretch::begin(target.pid)?;
     start.wait();
     let begin = Instant::now();
@@ -77,6 +78,7 @@ pub(crate) fn run(target: &Target, options: &Options, publishers: usize, subscri
     ensure!(received > 0, "nothing was delivered");
     let last = all.iter().map(|received| received.last).max().unwrap_or(begin);
     let used = stretch.end_at(last)?;
+    options.command("end")?;
     let rate = if timed {
         all.iter().map(|received| received.in_time).sum::<usize>() as f64 / time.as_secs_f64()
     } else {

@@ -11,7 +11,7 @@
 
 mod endings;
 mod fair;
-mod fairness;
+mod floods;
 mod flows;
 mod half_open;
 mod hostile;
