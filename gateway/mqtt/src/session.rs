@@ -6,6 +6,7 @@
 
 mod aliases;
 mod answers;
+mod bell;
 mod connection;
 mod delivery;
 mod ending;

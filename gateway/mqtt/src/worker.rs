@@ -58,7 +58,7 @@ const BATCH: usize = 4096;
 /// What a message counts in a batch at least, in deliveries.
 const MESSAGE: usize = 8;
 /// What a delivery counts at least against the share of who published the message, in bytes.
-const DELIVERY: usize = 64;
+const DELIVERY: usize = 16;
 
 /// A client that authenticated, on its way to its worker.
 pub(crate) struct Admission {
@@ -316,7 +316,7 @@ impl Worker {
             let next = self.local.borrow_mut().pop_front();
             let Some(message) = next else { return };
             let count = self.deliver(&message, now);
-            self.spend(count * DELIVERY.max(message.size() / 4));
+            self.spend(count * DELIVERY.max(message.size() / 8));
         }
     }
 

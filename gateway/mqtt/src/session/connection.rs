@@ -1,6 +1,7 @@
 //! One network connection of a session.
 
 use super::aliases::{Aliases, Naming};
+use super::bell::Bell;
 use super::{Answers, Ending, Hold};
 use crate::codec::encode::Outgoing;
 use crate::codec::{ConnectProperties, QoS, Version};
@@ -16,7 +17,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 /// What a client wants published when it goes without a goodbye.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(crate) struct Connection {
     pub(crate) stream: RefCell<Stream>,
     pub(crate) socket: Arc<TcpStream>,
     /// Wakes the connection's task, to see [`Connection::ending`] or to write.
-    pub(crate) wake: Notify,
+    pub(crate) wake: Bell,
     /// Set by whoever wants the connection to end.
     pub(crate) ending: RefCell<Option<Ending>>,
     /// Set once the session has let go of the connection.
@@ -73,7 +73,7 @@ impl Connection {
             version: connect.version,
             socket: stream.socket(),
             stream: RefCell::new(stream),
-            wake: Notify::new(),
+            wake: Bell::default(),
             ending: RefCell::default(),
             over: Cell::new(false),
             will: RefCell::new(connect.will.clone()),
@@ -96,7 +96,7 @@ impl Connection {
     /// Asks the connection's task to end it. The first wish counts.
     pub(crate) fn end(&self, ending: Ending) {
         self.ending.borrow_mut().get_or_insert(ending);
-        self.wake.notify_one();
+        self.wake.ring();
     }
 
     pub(crate) fn is_ending(&self) -> bool {
@@ -155,7 +155,7 @@ impl Connection {
         let mut stream = self.stream.borrow_mut();
         stream.flush()?;
         if stream.wants_write() {
-            self.wake.notify_one();
+            self.wake.ring();
         }
         Ok(())
     }

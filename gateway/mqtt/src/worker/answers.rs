@@ -111,7 +111,7 @@ impl Worker {
         if was_full && !answers.is_full() {
             // It was not read meanwhile, which is not the client's silence.
             connection.last_packet.set(self.shared.now().mono);
-            connection.wake.notify_one();
+            connection.wake.ring();
         }
         !answers.is_empty()
     }

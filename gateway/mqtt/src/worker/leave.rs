@@ -43,7 +43,7 @@ impl Worker {
             stream.finish().ok();
         }
         self.tally.wrote(connection);
-        connection.wake.notify_one();
+        connection.wake.ring();
         let place = connection.place.take();
         let violations = place.filter(|_| matches!(ending, Ending::Violation(_))).and_then(|place| place.violated());
         session.connection.replace(None);

@@ -202,12 +202,13 @@ impl Worker {
 
     /// Writes what was encoded since the last call.
     pub(super) fn write_all(&self) {
-        let sessions = self.unwritten.take();
-        for session in &sessions {
+        loop {
+            let next = self.unwritten.borrow_mut().pop();
+            let Some(session) = next else { return };
             session.unwritten.set(false);
             let Some(connection) = session.connection() else { continue };
             match connection.flush() {
-                Ok(()) => self.relieve(session, &connection),
+                Ok(()) => self.relieve(&session, &connection),
                 Err(_) => connection.end(Ending::Lost),
             }
         }

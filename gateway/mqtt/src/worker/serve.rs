@@ -8,8 +8,12 @@ use crate::stream::{Got, SCRATCH, part, violation};
 use bytes::BytesMut;
 use cordon_core::time::Mono;
 use futures::FutureExt;
+use std::future::poll_fn;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::task::Poll;
+use tokio::net::TcpStream;
 
 /// What a read left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,16 +74,14 @@ impl Worker {
             let behind = left == Left::Packets || connection.stream.borrow().is_over();
             tokio::select! {
                 biased;
-                () = connection.wake.notified() => {}
+                () = connection.wake.rung() => {}
                 () = self.relieved_of(held.as_ref()), if held.is_some() => held = None,
                 () = self.paced(paced), if paced.is_some() => paced = None,
-                ready = socket.writable(), if writing => if ready.is_err() { return Ending::Lost },
-                ready = socket.readable(), if listening && !behind => {
-                    if ready.is_err() {
-                        return Ending::Lost;
-                    }
-                    left = Left::More;
-                }
+                stirred = stirred(&socket, listening && !behind, writing) => match stirred {
+                    Ok(true) => left = Left::More,
+                    Ok(false) => {}
+                    Err(_) => return Ending::Lost,
+                },
                 () = tokio::task::yield_now(), if listening && behind => {}
             }
             if listening && left != Left::Nothing {
@@ -158,4 +160,18 @@ impl Worker {
             self.relieved(held).await;
         }
     }
+}
+
+/// Waits until the socket can be read from, which is `true`, or written to, as far as either is wanted.
+async fn stirred(socket: &TcpStream, reading: bool, writing: bool) -> io::Result<bool> {
+    poll_fn(|context| {
+        if writing && let Poll::Ready(ready) = socket.poll_write_ready(context) {
+            return Poll::Ready(ready.map(|()| false));
+        }
+        if reading && let Poll::Ready(ready) = socket.poll_read_ready(context) {
+            return Poll::Ready(ready.map(|()| true));
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -1,9 +1,10 @@
 //! Sessions, what waits for them, wills and retained messages come back after a crash.
 
 use super::disk::{Disk, ack, go, lasting, over, receive, restarted, subscribe_and_go, with};
-use crate::support::{Hello, publish, subscribe, unsubscribe};
+use crate::support::{Bench, Client, Hello, connect, publish, subscribe, unsubscribe};
 use cordon_core::event::Code;
 use cordon_mqtt::{Acknowledge, Limits};
+use std::net::TcpStream;
 
 fn fresh(texts: &[&str]) -> Vec<(bool, String)> {
     texts.iter().map(|text| (false, (*text).to_owned())).collect()
@@ -149,16 +150,25 @@ async fn an_order_in_force_at_the_start_cuts_what_waits_and_what_is_retained() {
     assert!(bench.client_with(&lasting("sub")).ping().is_empty(), "nothing reaches whom an order cuts off");
 }
 
+/// A client whose will is published at QoS 1, so that it waits for a subscriber that is away.
+fn mourned(bench: &Bench, hello: &Hello<'_>) -> Client {
+    let mut client = Client::over(TcpStream::connect(bench.address).unwrap());
+    let mut packet = connect(hello);
+    packet[9] |= 0b1000;
+    assert_eq!(client.ask(&packet, 2).0.body[1], 0);
+    client
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_will_that_waits_and_that_of_a_client_whose_gateway_crashed_are_published() {
     let disk = Disk::holding(Default::default());
     let bench = over(&disk).await;
     subscribe_and_go(&bench, "sub");
     let delay: &[u8] = &[0x18, 0, 0, 0, 1];
-    let mut waits = bench.client_with(&Hello { will: Some((delay, "t/w", "waited")), ..lasting("a") });
+    let mut waits = mourned(&bench, &Hello { will: Some((delay, "t/w", "waited")), ..lasting("a") });
     waits.send(&[0xE0, 1, 4]);
     assert_eq!(waits.try_next(), None);
-    let _connected = bench.client_with(&Hello { will: Some((&[], "t/w", "connected")), ..lasting("b") });
+    let _connected = mourned(&bench, &Hello { will: Some((&[], "t/w", "connected")), ..lasting("b") });
     disk.until(|records| super::disk::count(records, b'w') == 2 && super::disk::count(records, b's') == 3);
 
     let (bench, disk) = restarted(&disk, None).await;
