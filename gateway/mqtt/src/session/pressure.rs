@@ -102,7 +102,11 @@ mod tests {
         assert_eq!(pressure.fall_behind(Mono(WHOLE + 1)), None);
         assert!(!pressure.keeps_up());
         assert!(pressure.catch_up(Mono(WHOLE + 2)));
-        assert_eq!(pressure.fall_behind(Mono(WHOLE + 2)), Some(Mono(WHOLE + 202)), "no more than the free wait is left");
+        assert_eq!(
+            pressure.fall_behind(Mono(WHOLE + 2)),
+            Some(Mono(WHOLE + 202)),
+            "no more than the free wait is left"
+        );
     }
 
     #[test]
