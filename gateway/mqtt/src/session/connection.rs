@@ -104,9 +104,9 @@ impl Connection {
     }
 
     pub(crate) fn is_silent(&self, now: Mono) -> bool {
-        // What a client has sent that is not read is not silence.
+        // What a client has sent that is not read is not silence. A millisecond more makes up for rounding.
         let heard = self.last_packet.get().max(self.paced_until.get());
-        !self.answers.borrow().is_full() && !self.keep_alive.is_zero() && now.since(heard) >= self.keep_alive
+        !self.answers.borrow().is_full() && !self.keep_alive.is_zero() && now.since(heard) > self.keep_alive
     }
 
     /// Whether the client takes a packet of so many bytes (MQTT-3.1.2-24).
