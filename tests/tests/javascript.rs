@@ -127,7 +127,9 @@ fn told(version: u8) -> Vec<String> {
     let (publish, subscribe) = match version {
         5 => ("refused 135", "refused Subscribe error: Not authorized"),
         // MQTT 3 cannot say that a publish is refused: docs/decisions/0005.
-        _ => ("accepted", "refused Subscribe error: Unspecified error"),
+        4 => ("accepted", "refused Subscribe error: Unspecified error"),
+        // MQTT 3.1 can say neither: docs/mqtt.md.
+        _ => ("accepted", "accepted"),
     };
     let telemetry = |qos: u8| format!("{qos} live plant/press-01/telemetry/force at {qos}");
     vec![

@@ -315,9 +315,13 @@ fn told_why() -> Result<()> {
     let (_, said) = ended(command.args(["-V", "mqttv5", "-q", "1", "-t", "plant/press-02/cmd/stop", "-m", "x"]))?;
     assert!(said.contains("Not authorized"), "{said}");
     for version in VERSIONS {
+        // MQTT 3.1 has no word for a refused subscription: only the event tells (docs/mqtt.md).
+        let told = version != "mqttv31";
         let mut command = device(&gateway, "mosquitto_sub", "press-01", "", Login::Certificate)?;
-        let (output, said) = ended(command.args(["-V", version, "-t", "secret/#", "-W", "5"]))?;
-        assert!(said.contains("All subscription requests were denied"), "{version}: {:?} {said}", output.status);
+        let wait = if told { "5" } else { "1" };
+        let (output, said) = ended(command.args(["-V", version, "-t", "secret/#", "-W", wait]))?;
+        let denied = said.contains("All subscription requests were denied");
+        assert_eq!(denied, told, "{version}: {:?} {said}", output.status);
     }
     // Repeats within a second become one event with their count.
     for (code, count) in [("AUTHN_BAD_PASSWORD", 3), ("AUTHZ_PUBLISH_DENIED", 1), ("AUTHZ_SUBSCRIBE_DENIED", 3)] {
