@@ -1,7 +1,6 @@
 //! The front door as a whole: starting it, changing its rules, asking it, stopping it.
 
 use crate::auth::Credentials;
-use crate::codec::QoS;
 use crate::config::{Limits, ListenerConfig};
 use crate::envelope::Letter;
 use crate::fabric::{self, FabricRx, FabricTx, Flow, Link};
@@ -300,17 +299,7 @@ impl Handle {
 
     async fn send(&self, topic: &str, payload: &[u8], retain: bool, permit: Permit) {
         self.shared.flow.room(usize::MAX).await;
-        let letter = Letter {
-            qos: QoS::AtLeastOnce,
-            retain,
-            publisher: 0,
-            thing: "",
-            epoch: self.shared.epoch(),
-            expires: None,
-            topic,
-            properties: &[],
-            payload,
-        };
+        let letter = Letter::of_gateway(topic, payload, retain, self.shared.epoch());
         let (message, _) = self.shared.seal(&letter, permit, self.shared.now().mono);
         let mut services = lock(&self.services);
         services.push(&message);

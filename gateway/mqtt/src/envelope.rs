@@ -46,6 +46,16 @@ pub(crate) struct Envelope {
     properties_end: usize,
 }
 
+// === impl Letter ===
+
+impl<'a> Letter<'a> {
+    /// A message of the gateway itself, at QoS 1.
+    pub(crate) fn of_gateway(topic: &'a str, payload: &'a [u8], retain: bool, epoch: u64) -> Self {
+        let qos = QoS::AtLeastOnce;
+        Self { qos, retain, publisher: 0, thing: "", epoch, expires: None, topic, properties: &[], payload }
+    }
+}
+
 // === impl Envelope ===
 
 impl Envelope {

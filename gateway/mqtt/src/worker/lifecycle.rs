@@ -8,7 +8,6 @@
 //! What tells an event only posts it: whoever calls hands it over.
 
 use super::Worker;
-use crate::codec::QoS;
 use crate::envelope::Letter;
 use crate::session::{Ending, Session};
 use cordon_core::judge::judge_gateway;
@@ -215,17 +214,7 @@ impl Worker {
     }
 
     fn publish_notice(&self, topic: &str, payload: &[u8], now: Now) {
-        let letter = Letter {
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            publisher: 0,
-            thing: "",
-            epoch: self.shared.epoch(),
-            expires: None,
-            topic,
-            properties: &[],
-            payload,
-        };
+        let letter = Letter::of_gateway(topic, payload, false, self.shared.epoch());
         let (size, _) = self.post(&letter, judge_gateway(Action::Publish, topic), now);
         self.spend(size);
     }
